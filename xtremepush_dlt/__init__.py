@@ -1,0 +1,19 @@
+"""A dlt destination that delivers rows to Xtremepush as identify and track calls."""
+
+from xtremepush_dlt.adapter import xtremepush_adapter
+from xtremepush_dlt.delivery.report import DeliveryReport, delivery_report
+from xtremepush_dlt.factory import xtremepush
+from xtremepush_dlt.mapping.actions import Column, Identify, Track, column, identify, track
+
+__all__ = [
+    "Column",
+    "DeliveryReport",
+    "Identify",
+    "Track",
+    "column",
+    "delivery_report",
+    "identify",
+    "track",
+    "xtremepush",
+    "xtremepush_adapter",
+]

@@ -1,0 +1,120 @@
+"""The settings and credentials of the destination, as dlt resolves them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar, Final, Literal, Optional
+
+from dlt.common.configuration import configspec
+from dlt.common.configuration.specs.base_configuration import CredentialsConfiguration
+from dlt.common.destination.client import DestinationClientConfiguration
+from dlt.common.typing import TSecretStrValue
+
+from xtremepush_dlt.exceptions import ConfigurationError
+from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions, endpoint_url
+
+# `Optional[...]` instead of `X | None` in this module: dlt reads these annotations at run time.
+
+TOnInvalidValue = Literal["omit", "reject"]
+
+
+@configspec
+class XtremepushCredentials(CredentialsConfiguration):
+    """What proves to Xtremepush who is calling."""
+
+    app_token: TSecretStrValue = None  # type: ignore[assignment]  # dlt: None means "must be configured"
+    """The project's app token: Settings > Integrations > API Integration in Xtremepush."""
+
+    def __str__(self) -> str:
+        """Names the kind of credential, never its value: dlt prints it as a location."""
+        return "app_token"
+
+    __repr__ = __str__
+
+
+@configspec
+class XtremepushClientConfiguration(DestinationClientConfiguration):
+    """Settings of `[destination.xtremepush]`."""
+
+    destination_type: Final[str] = dataclasses.field(  # type: ignore[misc]  # dlt's own idiom: Final overrides a plain field
+        default="xtremepush_dlt.xtremepush", init=False, repr=False, compare=False
+    )
+    credentials: XtremepushCredentials = None  # type: ignore[assignment]  # dlt: None means "must be configured"
+    """The credential of the Xtremepush project."""
+
+    api_endpoint: str = None  # type: ignore[assignment]  # dlt: None means "must be configured"
+    """`eu`, `us` or a URL such as `https://api.eu.xtremepush.com`. Required and without a default,
+    because a hit sent to the wrong region fails silently (reference, section 13.1)."""
+
+    event_batch_size: int = 1000
+    """Events in one `hit/event` request. Default 1000: what Xtremepush recommends at most
+    (reference, section 5.2)."""
+
+    profile_batch_size: int = 10000
+    """Profiles in one `import/profile` request. Default 10000: what Xtremepush recommends at most
+    (reference, section 4)."""
+
+    max_request_bytes: int = 4 * 1024 * 1024
+    """Bytes of the body of one request, uncompressed. Default 4 MiB: an assumption, because
+    Xtremepush documents no limit (reference, section 10)."""
+
+    max_connections: int = 8
+    """Requests under way at once, and so the number of lanes on which rows are delivered side by
+    side. Default 8: an assumption, because Xtremepush documents no limit (reference, section 10).
+    1 sends one request after the other."""
+
+    retry_patience: float = 300.0
+    """Seconds for which a request is tried again after 429, 5xx or a lost connection, before the
+    error goes to dlt and its own retry takes over. Default 300: an assumption, because nothing is
+    documented about outages (reference, section 10)."""
+
+    on_invalid_value: TOnInvalidValue = "omit"
+    """What becomes of a row with a value that breaks its rule, other than the identifier, the
+    event name and the timestamp: `omit` (default) leaves the value out, sends the row and counts
+    the omission in the report; `reject` makes the row `invalid`."""
+
+    assumptions: Optional[dict[str, Any]] = None
+    """Overrides of what is assumed about the External API, by name: see
+    `xtremepush_dlt.routes.assumptions.ExternalApiAssumptions`."""
+
+    __recommended_sections__: ClassVar[tuple[str, str]] = ("destination", "xtremepush")
+
+    def on_resolved(self) -> None:
+        """Checks every value, so that a slip is found before the first row is read.
+
+        Raises:
+            ConfigurationError: If a setting has a value that cannot work.
+        """
+        for setting in (
+            "event_batch_size",
+            "profile_batch_size",
+            "max_request_bytes",
+            "max_connections",
+        ):
+            if getattr(self, setting) < 1:
+                raise ConfigurationError(
+                    f"`{setting}` of the Xtremepush destination must be at least 1. "
+                    f"Mend it in [destination.xtremepush] or in the arguments of `xtremepush()`."
+                )
+        if self.retry_patience < 0:
+            raise ConfigurationError(
+                "`retry_patience` of the Xtremepush destination must be at least 0 seconds."
+            )
+        endpoint_url(self.api_endpoint)
+        self.external_api()
+
+    def external_api(self) -> ExternalApiAssumptions:
+        """What is assumed about the External API, with the user's overrides applied.
+
+        Raises:
+            ConfigurationError: If an override names no assumption.
+        """
+        return ExternalApiAssumptions.with_overrides(self.assumptions or {})
+
+    def fingerprint(self) -> str:
+        """The address that is sent to: two configurations with one address are one place."""
+        return endpoint_url(self.api_endpoint) if self.api_endpoint else ""
+
+    def __str__(self) -> str:
+        """The address that is sent to; dlt prints it as the location of the destination."""
+        return self.fingerprint() or "xtremepush"

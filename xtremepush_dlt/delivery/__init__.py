@@ -1,0 +1,1 @@
+"""From calls to outcomes: order, batches, retries, the journal and the report."""

@@ -1,0 +1,231 @@
+"""The courier: takes the load files of one package, in the order that the promises ask for.
+
+Identify calls of the whole package are settled before the first track call leaves. dlt's job order
+is arbitrary and with one worker its jobs run one after the other, so a job that waited for another
+might wait for ever. A track job therefore delivers the identify files of its package itself; their
+own jobs then find the work done in the journal.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from dlt.common.storages.load_package import ParsedLoadJobFileName
+
+from xtremepush_dlt.delivery.crew import Consignment, Crew
+from xtremepush_dlt.delivery.dispatch import DeliverySettings, Dispatcher, Route
+from xtremepush_dlt.delivery.journal import Journal, PassKey, Progress
+from xtremepush_dlt.delivery.lanes import Entry, Kind, entries, lane_of
+from xtremepush_dlt.delivery.throttle import Throttle
+from xtremepush_dlt.exceptions import RowsUnaccountedError
+from xtremepush_dlt.mapping.columns import ColumnBatch
+from xtremepush_dlt.mapping.plan import ActionPlan, TablePlan, columns_of
+from xtremepush_dlt.routes.verdict import Answer
+
+IDENTIFY, TRACK = "identify", "track"
+_UNFINISHED = ("new_jobs", "started_jobs")
+
+ReadFile = Callable[[str, Sequence[str], Collection[str]], Iterator[ColumnBatch]]
+PlanOf = Callable[[str], "TablePlan | None"]
+
+
+class Courier:
+    """Delivers the files of one load package.
+
+    Args:
+        package: Folder of the load package.
+        route: The way into Xtremepush.
+        throttle: Bounds the requests under way.
+        settings: What the user set.
+        plan_of: The plan of a table; None for tables that are none of our business.
+        read_file: Reads a load file.
+    """
+
+    def __init__(
+        self,
+        package: Path,
+        route: Route,
+        throttle: Throttle,
+        settings: DeliverySettings,
+        plan_of: PlanOf,
+        read_file: ReadFile,
+    ) -> None:
+        self._package = package
+        self._route = route
+        self._throttle = throttle
+        self._settings = settings
+        self._plan_of = plan_of
+        self._read_file = read_file
+        self._journal = Journal(package)
+        self._identifying = threading.Lock()
+        self._tables: dict[str, threading.Lock] = {}
+
+    def deliver(self, file_name: str) -> None:
+        """Delivers a load file, and before its track calls all identify calls of the package.
+
+        Args:
+            file_name: Name of the file; dlt may move it between folders meanwhile.
+        """
+        file = ParsedLoadJobFileName.parse(file_name)
+        plan = self._plan_of(file.table_name)
+        if plan is None:
+            return
+        if plan.tracks:
+            for other in self._unfinished_files():
+                self._identify(other)
+        self._identify(file)
+        if plan.tracks:
+            with self._tables.setdefault(file.table_name, threading.Lock()):
+                self._pass(file, plan, TRACK, plan.tracks)
+
+    def close(self) -> None:
+        """Closes the journal."""
+        self._journal.close()
+
+    def _unfinished_files(self) -> Iterator[ParsedLoadJobFileName]:
+        seen: dict[str, ParsedLoadJobFileName] = {}
+        for folder in _UNFINISHED:
+            for path in sorted((self._package / folder).iterdir()):
+                file = ParsedLoadJobFileName.parse(path.name)
+                seen[file.job_id()] = file
+        return iter(seen.values())
+
+    def _identify(self, file: ParsedLoadJobFileName) -> None:
+        plan = self._plan_of(file.table_name)
+        if plan is not None and plan.identifies:
+            # one file at a time: two tables may hold the same user
+            with self._identifying:
+                self._pass(file, plan, IDENTIFY, plan.identifies)
+
+    def _pass(
+        self,
+        file: ParsedLoadJobFileName,
+        plan: TablePlan,
+        phase: str,
+        actions: Sequence[ActionPlan],
+    ) -> None:
+        key = PassKey(file.job_id(), phase)
+        progress = self._journal.progress(key)
+        if progress.ended:
+            return
+        labels = {action.index: action.label for action in actions}
+        self._journal.write(
+            {"k": "began", "table": plan.table, "actions": [*labels.items()]}, key
+        )
+        size = (
+            self._settings.profile_batch_size
+            if phase == IDENTIFY
+            else self._settings.event_batch_size
+        )
+        batches = self._batches(file, columns_of(actions), plan.json_columns)
+        first, fits = _peek(batches, size)
+        # a file that fits one request need not be spread over lanes
+        lanes = 1 if fits else self._settings.lanes
+        dispatcher = Dispatcher(
+            key, lanes, self._route, self._journal, self._throttle, self._settings
+        )
+        self._settle_tasks(dispatcher, key, progress)
+        deliver = (
+            dispatcher.deliver_profiles if phase == IDENTIFY else dispatcher.deliver_events
+        )
+        rows: int | None = None
+        with Crew(lanes, deliver) as crew:
+            rows = self._load(crew, lanes, size, chain(first, batches), actions, progress)
+        if rows is None:
+            return
+        self._check_counts(plan.table, phase, progress, rows, len(actions))
+        self._journal.write({"k": "ended", "rows": rows}, key)
+
+    def _load(
+        self,
+        crew: Crew,
+        lanes: int,
+        size: int,
+        batches: Iterable[ColumnBatch],
+        actions: Sequence[ActionPlan],
+        progress: Progress,
+    ) -> int | None:
+        """Puts the rows on their lanes.
+
+        Returns:
+            Rows in the file, or None when a lane failed before its end.
+        """
+        loads: list[list[Entry]] = [[] for _ in range(lanes)]
+        calls = [0] * lanes
+        fresh = progress.fresh
+        rows = 0
+        for batch in batches:
+            rows = batch.start + batch.length
+            for entry in entries(batch, actions, self._settings.reject_invalid):
+                if not fresh and progress.is_settled(entry.sequence, entry.user):
+                    continue
+                lane = lane_of(entry.user, lanes) if lanes > 1 else 0
+                loads[lane].append(entry)
+                calls[lane] += entry.kind is Kind.CALL
+                # rows that make no call are handed over too, or they would pile up
+                if calls[lane] == size or len(loads[lane]) >= 10 * size:
+                    if not crew.hand_over(Consignment(lane, loads[lane], entry.sequence + 1)):
+                        return None
+                    loads[lane], calls[lane] = [], 0
+        end = rows * len(actions)
+        for lane, load in enumerate(loads):
+            if load and not crew.hand_over(Consignment(lane, load, end)):
+                return None
+        return rows
+
+    def _settle_tasks(self, dispatcher: Dispatcher, key: PassKey, progress: Progress) -> None:
+        """Looks up the imports that a crash left behind, instead of sending them again."""
+        for task_id, task in list(progress.tasks.items()):
+            verdict = dispatcher.follow(task_id)
+            if verdict.answer is Answer.DELIVERED:
+                self._journal.write(
+                    {"k": "settled", "task": task_id, "tally": task["tally"]}, key
+                )
+            else:
+                # its rows are sent again: identify is idempotent
+                self._journal.write({"k": "task_failed", "task": task_id}, key)
+
+    def _batches(
+        self, file: ParsedLoadJobFileName, names: Sequence[str], json_columns: Collection[str]
+    ) -> Iterator[ColumnBatch]:
+        """Opens a file wherever it is: dlt moves it when its job starts."""
+        for attempt in range(10):
+            path = self._find(file)
+            try:
+                yield from self._read_file(str(path), names, json_columns)
+            except FileNotFoundError:
+                if attempt == 9:  # noqa: PLR2004  # the last attempt
+                    raise
+                continue
+            return
+
+    def _find(self, file: ParsedLoadJobFileName) -> Path:
+        for folder in _UNFINISHED:
+            for path in (self._package / folder).iterdir():
+                if ParsedLoadJobFileName.parse(path.name).job_id() == file.job_id():
+                    return path
+        raise FileNotFoundError(file.job_id())
+
+    def _check_counts(
+        self, table: str, phase: str, progress: Progress, rows: int, actions: int
+    ) -> None:
+        counted = progress.tally.rows()
+        if counted != rows * actions:
+            raise RowsUnaccountedError(
+                f"Table `{table}`: the {phase} outcomes add up to {counted}, but {rows} rows were "
+                f"offered to {actions} action(s). This is a fault of xtremepush_dlt; please "
+                "report it with the log. The load package stays pending."
+            )
+
+
+def _peek(batches: Iterator[ColumnBatch], rows: int) -> tuple[list[ColumnBatch], bool]:
+    """Reads ahead until it is clear whether there are more than some rows."""
+    first: list[ColumnBatch] = []
+    for batch in batches:
+        first.append(batch)
+        if batch.start + batch.length > rows:
+            return first, False
+    return first, True

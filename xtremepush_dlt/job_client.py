@@ -1,0 +1,234 @@
+"""dlt's job client: wires schema, settings, route and courier together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from dlt.common import logger
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.destination.client import JobClientBase, LoadJob
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.schema import Schema
+from dlt.common.schema.utils import is_dlt_table_or_column
+from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.destinations.job_impl import FinalizedLoadJob
+
+from xtremepush_dlt.configuration import XtremepushClientConfiguration
+from xtremepush_dlt.delivery.courier import Courier
+from xtremepush_dlt.delivery.dispatch import DeliverySettings
+from xtremepush_dlt.delivery.report import report_of_package
+from xtremepush_dlt.delivery.throttle import Throttle
+from xtremepush_dlt.exceptions import MappingError
+from xtremepush_dlt.load_file import read_load_file
+from xtremepush_dlt.load_job import XtremepushLoadJob
+from xtremepush_dlt.mapping.actions import ACTIONS_HINT, action_from_hint
+from xtremepush_dlt.mapping.plan import TableColumns, TablePlan, plan_table, require_consent
+from xtremepush_dlt.routes.assumptions import endpoint_url
+from xtremepush_dlt.routes.external import ExternalRoute
+
+_REPORTS_OF_DLT = ("_load_info", "_trace")
+"""Tables that Airflow's `save_load_info` and `save_trace_info` load into every destination."""
+
+
+class _Shared:
+    """What the clients of one process share: dlt makes a client for every job.
+
+    A load package has one courier, for as long as it is being delivered. A credential has one
+    throttle, however many pipelines use it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._couriers: dict[Path, tuple[Courier, ExternalRoute]] = {}
+        self._throttles: dict[tuple[str, str, int], Throttle] = {}
+
+    def courier(self, package: Path, client: XtremepushClient) -> Courier:
+        with self._lock:
+            if package not in self._couriers:
+                config = client.config
+                url = endpoint_url(config.api_endpoint)
+                token = str(config.credentials.app_token)
+                throttle = self._throttles.setdefault(
+                    (url, token, config.max_connections), Throttle(config.max_connections)
+                )
+                route = ExternalRoute(url, token, config.external_api())
+                courier = Courier(
+                    package,
+                    route,
+                    throttle,
+                    _delivery_settings(config),
+                    client.plan_of,
+                    read_load_file,
+                )
+                self._couriers[package] = (courier, route)
+            return self._couriers[package][0]
+
+    def release(self, load_id: str) -> list[Path]:
+        """Closes the couriers of a package and returns its folder, if any."""
+        with self._lock:
+            packages = [package for package in self._couriers if package.name == load_id]
+            for package in packages:
+                courier, route = self._couriers.pop(package)
+                courier.close()
+                route.close()
+            return packages
+
+
+_shared = _Shared()
+
+
+class XtremepushClient(JobClientBase):
+    """The client that dlt asks to check the schema and to make load jobs."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        config: XtremepushClientConfiguration,
+        capabilities: DestinationCapabilitiesContext,
+    ) -> None:
+        super().__init__(schema, config, capabilities)
+        self.config: XtremepushClientConfiguration = config
+
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        """Nothing to prepare: Xtremepush has no tables."""
+
+    def is_storage_initialized(self) -> bool:
+        """Always: Xtremepush has no tables."""
+        return True
+
+    def drop_storage(self) -> None:
+        """Nothing to drop: profiles and events are not ours to delete."""
+
+    def verify_schema(
+        self,
+        only_tables: Iterable[str] = None,  # type: ignore[assignment]  # dlt passes None for all tables
+        new_jobs: Iterable[ParsedLoadJobFileName] | None = None,
+    ) -> list[PreparedTableSchema]:
+        """Checks every table that has rows to deliver, before the first request.
+
+        Raises:
+            MappingError: If a table has no action, an action does not fit its table, a consent
+                flag is missing, or the write disposition cannot be kept.
+        """
+        jobs = list(new_jobs or ())
+        tables: list[PreparedTableSchema] = super().verify_schema(only_tables, jobs)
+        for name in sorted({job.table_name for job in jobs}):
+            if not self._is_passed_over(name):
+                self._refuse_disposition(name)
+                plan = self._make_plan(name)
+                require_consent(plan)
+        return tables
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """Makes the job of a load file; dlt's own tables are done at once."""
+        if self._is_passed_over(str(table["name"])):
+            return FinalizedLoadJob(file_path)
+        return XtremepushLoadJob(file_path)
+
+    def complete_load(self, load_id: str) -> None:
+        """Logs the report of a package that is delivered, and lets go of its connections."""
+        for package in _shared.release(load_id):
+            logger.info(f"Xtremepush, load package {load_id}:\n{report_of_package(package)}")
+
+    def courier(self, file_path: str) -> Courier:
+        """The courier of the load package that a file belongs to."""
+        return _shared.courier(Path(file_path).parent.parent, self)
+
+    def plan_of(self, table: str) -> TablePlan | None:
+        """The plan of a table; None for tables that are passed over."""
+        return None if self._is_passed_over(table) else self._make_plan(table)
+
+    def __enter__(self) -> XtremepushClient:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """Connections outlive the client: dlt makes one for every job."""
+
+    def _is_passed_over(self, table: str) -> bool:
+        separator = self.schema.naming.PATH_SEPARATOR
+        root = table.split(separator)[0] if separator else table
+        return bool(
+            is_dlt_table_or_column(table, self.schema._dlt_tables_prefix)
+            or root in _REPORTS_OF_DLT
+            or table in _REPORTS_OF_DLT
+        )
+
+    def _refuse_disposition(self, name: str) -> None:
+        table = self.prepare_load_table(name)
+        if table["write_disposition"] == "replace":
+            raise MappingError(
+                name,
+                "Its write disposition is `replace`, but what Xtremepush has is never replaced.",
+                'Use write_disposition="append", or "merge" with a primary key.',
+            )
+        strategy = table.get("x-merge-strategy")
+        if table["write_disposition"] == "merge" and strategy not in (None, "upsert"):
+            raise MappingError(
+                name,
+                f"Its merge strategy is `{strategy}`, but Xtremepush only updates or creates.",
+                'Use write_disposition={"disposition": "merge", "strategy": "upsert"}.',
+            )
+        if marked := [
+            column for column, hints in table["columns"].items() if hints.get("hard_delete")
+        ]:
+            raise MappingError(
+                name,
+                f"Its column `{marked[0]}` has the hint `hard_delete`, but deletion is not "
+                "supported yet.",
+                "Remove the hint, and leave deleted rows out with resource.add_filter(...).",
+            )
+
+    def _make_plan(self, table: str) -> TablePlan:
+        hints: list[dict[str, Any]] = self.schema.get_table(table).get(ACTIONS_HINT) or []  # type: ignore[assignment]  # a hint of ours, unknown to dlt's TypedDict
+        return plan_table(self._columns(table), [action_from_hint(hint) for hint in hints])
+
+    def _columns(self, table: str) -> TableColumns:
+        naming = self.schema.naming
+        columns = self.schema.get_table(table)["columns"]
+        variants: dict[str, list[str]] = {}
+        for name, column in columns.items():
+            if column.get("variant"):
+                ending = f"v_{column['data_type']}"
+                for base in columns:
+                    if naming.shorten_fragments(base, ending) == name:
+                        variants.setdefault(base, []).append(name)
+        return TableColumns(
+            table,
+            types={name: column.get("data_type") for name, column in columns.items()},
+            variants=variants,
+            internal=frozenset(
+                name
+                for name in columns
+                if is_dlt_table_or_column(name, self.schema._dlt_tables_prefix)
+            ),
+            primary_key=tuple(
+                name for name, column in columns.items() if column.get("primary_key")
+            ),
+            normalize=lambda name: (naming.normalize_identifier(name), naming.normalize_path(name)),
+        )
+
+
+def _delivery_settings(config: XtremepushClientConfiguration) -> DeliverySettings:
+    assumed = config.external_api()
+    return DeliverySettings(
+        event_batch_size=config.event_batch_size,
+        profile_batch_size=config.profile_batch_size,
+        max_request_bytes=config.max_request_bytes,
+        lanes=config.max_connections,
+        reject_invalid=config.on_invalid_value == "reject",
+        retry_seconds=config.retry_patience,
+        task_poll_seconds=assumed.task_poll_seconds,
+        task_poll_seconds_most=assumed.task_poll_seconds_most,
+        task_patience_seconds=assumed.task_patience_seconds,
+    )

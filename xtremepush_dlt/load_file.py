@@ -1,0 +1,162 @@
+"""Reads dlt's load files, typed JSON and parquet alike, as column batches."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from dlt.common.json import PUA_CHARACTER_MAX, PUA_START, custom_pua_decode_nested
+from dlt.common.storages import FileStorage
+from dlt.common.storages.load_package import ParsedLoadJobFileName
+
+from xtremepush_dlt.exceptions import UnreadableFileError
+from xtremepush_dlt.mapping.columns import ColumnBatch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_IN_BATCH = 5000
+"""Rows that are mapped at once: enough to make columns worth it, few enough to stay in cache."""
+
+_FIRST_MARK, _LAST_MARK = chr(PUA_START), chr(PUA_START + PUA_CHARACTER_MAX)
+
+
+def read_load_file(
+    path: str, names: Sequence[str], json_columns: Collection[str]
+) -> Iterator[ColumnBatch]:
+    """Reads a load file from its beginning.
+
+    Args:
+        path: Full path of a typed-jsonl (plain or gzip) or parquet file that dlt wrote.
+        names: Columns that are needed; others are not decoded.
+        json_columns: Columns of dlt's type `json`, which parquet files hold as text.
+
+    Yields:
+        Batches of at most `ROWS_IN_BATCH` rows, in the order of the file.
+
+    Raises:
+        UnreadableFileError: If the file is damaged or of another format.
+        FileNotFoundError: If dlt has moved the file meanwhile.
+    """
+    file = ParsedLoadJobFileName.parse(path)
+    try:
+        if file.file_format == "parquet":
+            yield from _read_parquet(path, names, json_columns)
+        elif file.file_format in ("typed-jsonl", "jsonl"):
+            yield from _read_jsonl(path, names)
+        else:
+            raise UnreadableFileError(
+                f"Load file of table `{file.table_name}` has the format `{file.file_format}`; "
+                "Xtremepush takes typed-jsonl and parquet. Remove `loader_file_format` from the "
+                "arguments of run() and from the resource."
+            )
+    except (orjson.JSONDecodeError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise _damaged(file, error) from None
+
+
+def _damaged(file: ParsedLoadJobFileName, error: Exception) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"Load file `{file.job_id()}` of table `{file.table_name}` is damaged "
+        f"({type(error).__name__}). Restore it, or drop the pending package with "
+        "`dlt pipeline <name> drop-pending-packages` and run the pipeline again."
+    )
+
+
+def _read_jsonl(path: str, names: Sequence[str]) -> Iterator[ColumnBatch]:
+    pending: list[Mapping[str, Any]] = []
+    start = 0
+    with FileStorage.open_zipsafe_ro(path, "rb") as lines:
+        for line in lines:
+            parsed = orjson.loads(line)
+            # typed-jsonl writes a buffer of rows as one list a line
+            pending.extend(parsed if isinstance(parsed, list) else [parsed])
+            while len(pending) >= ROWS_IN_BATCH:
+                yield _batch_of_records(pending[:ROWS_IN_BATCH], start, names)
+                start += ROWS_IN_BATCH
+                del pending[:ROWS_IN_BATCH]
+    if pending:
+        yield _batch_of_records(pending, start, names)
+
+
+def _batch_of_records(
+    records: Sequence[Mapping[str, Any]], start: int, names: Sequence[str]
+) -> ColumnBatch:
+    columns = {name: _decoded([record.get(name) for record in records]) for name in names}
+    return ColumnBatch(start, len(records), columns)
+
+
+def _decoded(values: list[Any]) -> list[Any]:
+    """Decodes dlt's marks: a character of the private use area before a date, a decimal, ..."""
+    kinds = set(map(type, values))
+    nested = dict in kinds or list in kinds
+    if nested or (
+        str in kinds
+        and any(type(text) is str and _FIRST_MARK <= text[:1] <= _LAST_MARK for text in values)
+    ):
+        return [custom_pua_decode_nested(value) for value in values]
+    return values
+
+
+def _read_parquet(
+    path: str, names: Sequence[str], json_columns: Collection[str]
+) -> Iterator[ColumnBatch]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    start = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            present = [name for name in names if name in set(file.schema_arrow.names)]
+            for table in file.iter_batches(batch_size=ROWS_IN_BATCH, columns=present):
+                yield _batch_of_arrow(table, start, json_columns)
+                start += table.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise _damaged(ParsedLoadJobFileName.parse(path), error) from None
+
+
+def _batch_of_arrow(
+    table: pa.RecordBatch, start: int, json_columns: Collection[str]
+) -> ColumnBatch:
+    import pyarrow as pa
+
+    columns: dict[str, list[Any]] = {}
+    wire: set[str] = set()
+    for name, array in zip(table.schema.names, table.columns, strict=True):
+        if pa.types.is_timestamp(array.type):
+            columns[name] = _wire_datetimes(array)
+            wire.add(name)
+        elif name in json_columns:
+            columns[name] = [_parsed(value) for value in array.to_pylist()]
+        else:
+            columns[name] = array.to_pylist()
+    return ColumnBatch(start, table.num_rows, columns, frozenset(wire))
+
+
+def _wire_datetimes(array: pa.Array) -> list[str | None]:
+    """`YYYY-MM-DD HH:MM:SS +00:00`, made by Arrow: datetime objects would cost more than the rest.
+
+    Arrow keeps moments that have a timezone in UTC, and moments without one mean UTC here.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    naive = array.cast(pa.timestamp(array.type.unit))
+    seconds = pc.floor_temporal(naive, unit="second").cast(pa.timestamp("s"), safe=False)
+    texts: list[str | None] = pc.binary_join_element_wise(
+        seconds.cast(pa.string()), "+00:00", " "
+    ).to_pylist()
+    return texts
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        # a text that is not JSON is a value all the same
+        return value

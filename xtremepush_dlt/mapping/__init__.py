@@ -1,0 +1,1 @@
+"""From rows to calls: pure functions, no I/O."""

@@ -1,0 +1,1 @@
+"""The wire: how calls reach Xtremepush and what its answers mean."""

@@ -1,0 +1,131 @@
+"""The External API: profiles through `import/profile`, events through `hit/event`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from xtremepush_dlt.mapping.calls import Payload
+from xtremepush_dlt.mapping.formats import encode_number
+from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions
+from xtremepush_dlt.routes.http import HttpSession, wall_clock
+from xtremepush_dlt.routes.verdict import Answer, Verdict, find, judge
+
+_HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
+class ExternalRoute:
+    """Sends calls to the External API with the project's app token.
+
+    Args:
+        base_url: Scheme and host, without a trailing slash.
+        app_token: The project's token; it travels in the body (reference, section 2.1).
+        assumptions: What is assumed about the API.
+    """
+
+    def __init__(
+        self, base_url: str, app_token: str, assumptions: ExternalApiAssumptions
+    ) -> None:
+        self._base_url = base_url
+        self._app_token = orjson.dumps(app_token)
+        self._assumptions = assumptions
+        self._http = HttpSession(
+            assumptions.connect_timeout_seconds, assumptions.read_timeout_seconds
+        )
+        # the frame of a body: token, names of members, brackets
+        self.frame_bytes = len(self._app_token) + 64
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"ExternalRoute({self._base_url!r})"
+
+    def encode_profile(self, payload: Payload) -> bytes:
+        """One row of an import; its values stand in the order of the payload."""
+        return orjson.dumps(list(payload.values()), default=encode_number)
+
+    def encode_event(self, payload: Payload) -> bytes:
+        """One item of `events`."""
+        return orjson.dumps(payload, default=encode_number)
+
+    def send_profiles(self, columns: Sequence[str], rows: Sequence[bytes]) -> Verdict:
+        """Imports profiles that carry the same columns (reference, section 4).
+
+        Args:
+            columns: Names of the columns, `user_id` among them.
+            rows: Encoded rows, each with the values of the columns in their order.
+        """
+        return self._post(
+            self._assumptions.profile_path,
+            b'{"apptoken":%b,"columns":%b,"rows":[%b]}'
+            % (self._app_token, orjson.dumps(list(columns)), b",".join(rows)),
+        )[0]
+
+    def send_events(self, items: Sequence[bytes]) -> Verdict:
+        """Hits events in one batch (reference, section 5.2).
+
+        Args:
+            items: Encoded events.
+        """
+        return self._post(
+            self._assumptions.event_path,
+            b'{"apptoken":%b,"events":[%b]}' % (self._app_token, b",".join(items)),
+        )[0]
+
+    def look_up_task(self, task_id: str) -> Verdict:
+        """Asks how an import task is doing (reference, section 6).
+
+        Returns:
+            `ACCEPTED` while it runs, `DELIVERED` when all its rows are in, `REFUSED` when it
+            failed or some of its rows did; otherwise what hindered the question.
+        """
+        question = {"condition": [["id", "=", _task_id(task_id)]], "limit": 1}
+        verdict, envelope = self._post(
+            self._assumptions.task_path,
+            b'{"apptoken":%b,%b' % (self._app_token, orjson.dumps(question)[1:]),
+        )
+        if verdict.answer is not Answer.DELIVERED:
+            return verdict
+        found = envelope.get("data")
+        task = found[0] if isinstance(found, list) and found else None
+        if not isinstance(task, dict):
+            message = "Xtremepush does not know the task"
+            return Verdict(Answer.REFUSED, verdict.status, verdict.code, message, task_id=task_id)
+        status = str(find(task, self._assumptions.task_status_places) or "").lower()
+        if status in self._assumptions.task_running:
+            answer = Answer.ACCEPTED
+        elif status in self._assumptions.task_finished:
+            answer = Answer.REFUSED if find(task, self._assumptions.task_failed_rows_places) else Answer.DELIVERED
+        elif status in self._assumptions.task_failed:
+            answer = Answer.REFUSED
+        else:
+            return Verdict(
+                Answer.UNANSWERED,
+                status=verdict.status,
+                task_id=task_id,
+                unanswered_why="the task has a state that is not known",
+            )
+        message = f"task {status}" + (f": {verdict.message}" if verdict.message else "")
+        return Verdict(answer, verdict.status, verdict.code, message, task_id=task_id)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def _post(self, path: str, body: bytes) -> tuple[Verdict, Mapping[str, Any]]:
+        reply = self._http.post(self._base_url + path, body, _HEADERS)
+        if isinstance(reply, Verdict):
+            return reply, {}
+        return judge(
+            reply.status,
+            reply.headers,
+            reply.body,
+            wall_clock(),
+            self._assumptions.task_id_places,
+        )
+
+
+def _task_id(task_id: str) -> int | str:
+    """Ids of other models are numbers in the reference's samples."""
+    return int(task_id) if task_id.isdigit() else task_id

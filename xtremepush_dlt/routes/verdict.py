@@ -1,0 +1,176 @@
+"""What a reply means: a value with few answers, so that no caller reads status codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Any
+
+import orjson
+
+
+class Answer(Enum):
+    """What a caller can do after a request."""
+
+    DELIVERED = "delivered"
+    """Xtremepush confirmed the rows."""
+
+    ACCEPTED = "accepted"
+    """Xtremepush made a task of them (202), which has to be followed to its end."""
+
+    REFUSED = "refused"
+    """Xtremepush refused the request because of what is in it; parts of it may pass."""
+
+    TOO_LARGE = "too large"
+    """The body has too many bytes; parts of it may pass."""
+
+    BUSY = "busy"
+    """Not processed, and may be sent again: 429, 500, 503, or no connection could be made."""
+
+    UNANSWERED = "unanswered"
+    """Sent, and nobody knows whether it was processed: no answer, or none that can be read."""
+
+    DENIED = "denied"
+    """The credential does not open this door: 401, 403."""
+
+    MISDIRECTED = "misdirected"
+    """Nobody serves that path there: 404, 405, 410, or a redirect."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The meaning of one reply.
+
+    Attributes:
+        answer: What it means for the rows of the request.
+        status: HTTP status; None when there was no answer.
+        code: `code` of the reply's envelope, when it has one.
+        message: What Xtremepush says. It may quote a customer's value: for the undelivered rows
+            only, never for a log or an exception.
+        retry_after: Seconds that the server asks to wait, or None.
+        task_id: The task that was made of the rows.
+        unanswered_why: Name of the fault when there was no answer.
+    """
+
+    answer: Answer
+    status: int | None = None
+    code: int | None = None
+    message: str = ""
+    retry_after: float | None = None
+    task_id: str | None = None
+    unanswered_why: str = ""
+
+    @property
+    def described(self) -> str:
+        """The reply in words that carry no customer's value."""
+        if self.status is None:
+            return self.unanswered_why or "no answer"
+        if self.code is not None and self.code != self.status:
+            return f"HTTP {self.status}, code {self.code}"
+        if self.status == 200 and self.answer is Answer.REFUSED:
+            return "HTTP 200 with success: false"
+        return f"HTTP {self.status}"
+
+
+_BY_STATUS: Mapping[int, Answer] = {
+    401: Answer.DENIED,
+    403: Answer.DENIED,
+    404: Answer.MISDIRECTED,
+    405: Answer.MISDIRECTED,
+    408: Answer.UNANSWERED,
+    410: Answer.MISDIRECTED,
+    413: Answer.TOO_LARGE,
+    429: Answer.BUSY,
+    500: Answer.BUSY,
+    # a gateway that lost the server behind it does not know what that server did
+    502: Answer.UNANSWERED,
+    503: Answer.BUSY,
+    504: Answer.UNANSWERED,
+}
+
+
+def judge(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: float,
+    task_id_places: Iterable[str] = (),
+) -> tuple[Verdict, Mapping[str, Any]]:
+    """Reads a reply (reference, section 10: `success` decides, never the status alone).
+
+    Args:
+        status: HTTP status.
+        headers: Headers of the reply, looked up without regard to case.
+        body: The reply as it came, whatever it is.
+        now: Seconds since the epoch, to read a `Retry-After` that is a date.
+        task_id_places: Where a 202 may carry its task's id, as dotted paths.
+
+    Returns:
+        The verdict, and the reply as parsed (empty when it is no JSON object).
+    """
+    envelope = _parsed(body)
+    code = envelope.get("code")
+    shared: dict[str, Any] = {
+        "status": status,
+        "code": code if isinstance(code, int) else None,
+        "message": _message(envelope),
+        "retry_after": _retry_after(headers.get("Retry-After"), now),
+    }
+    if not 200 <= status < 300:
+        if 300 <= status < 400:
+            answer = Answer.MISDIRECTED
+        else:
+            answer = _BY_STATUS.get(status, Answer.BUSY if status >= 500 else Answer.REFUSED)
+        return Verdict(answer, **shared), envelope
+    if not envelope:
+        # a proxy's page, an empty or a cut reply: the rows may well have arrived
+        return Verdict(Answer.UNANSWERED, **shared), envelope
+    if envelope.get("success", True) is False:
+        return Verdict(Answer.REFUSED, **shared), envelope
+    if status == 202 or code == 202:
+        task_id = find(envelope, task_id_places)
+        if task_id is None:
+            return Verdict(Answer.UNANSWERED, **shared), envelope
+        return Verdict(Answer.ACCEPTED, **shared, task_id=str(task_id)), envelope
+    return Verdict(Answer.DELIVERED, **shared), envelope
+
+
+def find(envelope: Mapping[str, Any], places: Iterable[str]) -> Any:
+    """The first value that stands at one of some dotted paths; None if there is none."""
+    for place in places:
+        value: Any = envelope
+        for key in place.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None:
+            return value
+    return None
+
+
+def _parsed(body: bytes) -> Mapping[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _message(envelope: Mapping[str, Any]) -> str:
+    said = [envelope.get(key) for key in ("message", "error", "errors")]
+    texts = (text if isinstance(text, str) else orjson.dumps(text).decode() for text in said if text)
+    return "; ".join(texts)[:2000]
+
+
+def _retry_after(value: str | None, now: float) -> float | None:
+    """Seconds from either form that HTTP allows: a number, or a date."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - now
+        except ValueError:
+            return None
+    return max(0.0, seconds) if seconds == seconds else None
