@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import NamedTuple
 
-from xtremepush_dlt.delivery.lanes import Entry
+from xtremepush_dlt.delivery.lanes import Load
 from xtremepush_dlt.mapping.calls import Payload
-
-
-class Item(NamedTuple):
-    """One call as it is sent.
-
-    Attributes:
-        record: The encoded call.
-        entries: The rows that it carries, in order; all but the last were merged into the last.
-    """
-
-    record: bytes
-    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -28,98 +15,98 @@ class Batch:
     """Calls that go in one request.
 
     Attributes:
-        items: The calls, in the order of their rows.
+        records: Encoded records, in the order of their rows.
+        rows: Place in the load of the row that each record carries.
         columns: Columns of an import; empty for events.
+        earlier: Places of the rows that were merged into another, by that other's place.
     """
 
-    items: Sequence[Item]
+    records: Sequence[bytes]
+    rows: Sequence[int]
     columns: tuple[str, ...] = ()
+    earlier: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
-    @property
-    def entries(self) -> list[Entry]:
-        """The rows that it carries, in the order of the calls."""
-        return [entry for item in self.items for entry in item.entries]
+    def __len__(self) -> int:
+        return len(self.records)
 
-    def halves(self, by_bytes: bool = False) -> tuple[Batch, Batch]:
-        """Two batches that carry the same, neither of them empty.
+    def part(self, first: int, end: int) -> Batch:
+        """The records from one place up to another, which is not included."""
+        return Batch(self.records[first:end], self.rows[first:end], self.columns, self.earlier)
 
-        Args:
-            by_bytes: Whether they are to be alike in bytes, not in number.
-        """
-        middle = len(self.items) // 2
-        if by_bytes:
-            sizes = list(accumulate(len(item.record) for item in self.items))
-            middle = sum(1 for size in sizes if size <= sizes[-1] / 2)
-            middle = min(max(middle, 1), len(self.items) - 1)
-        return (
-            replace(self, items=self.items[:middle]),
-            replace(self, items=self.items[middle:]),
-        )
+    def halves(self) -> tuple[Batch, Batch]:
+        """Two batches that carry the same; neither is empty if there are two records or more."""
+        middle = len(self) // 2
+        return self.part(0, middle), self.part(middle, len(self))
+
+    def all_rows(self) -> Iterator[int]:
+        """Places of all rows, those that were merged before the one that carries them."""
+        for row in self.rows:
+            yield from self.earlier.get(row, ())
+            yield row
 
 
-def cut(items: Iterable[Item], most_items: int, most_bytes: int) -> Iterator[list[Item]]:
-    """Cuts calls into runs that fit one request.
+def cut(batch: Batch, most_records: int, most_bytes: int) -> Iterator[Batch]:
+    """Cuts a batch into batches that fit one request.
 
     Args:
-        items: The calls.
-        most_items: Calls in a run at the most.
-        most_bytes: Bytes of a run at the most, commas included. A call that is larger stands
-            alone: whether it is too large is Xtremepush's to say.
+        batch: The calls.
+        most_records: Records in a batch at the most.
+        most_bytes: Bytes of its records at the most, commas included. A record that is larger
+            stands alone: whether it is too large is Xtremepush's to say.
     """
-    run: list[Item] = []
-    size = 0
-    for item in items:
-        more = len(item.record) + 1
-        # looked at before the call is added, or the limit would be broken by one call
-        if run and (len(run) == most_items or size + more > most_bytes):
-            yield run
-            run, size = [], 0
-        run.append(item)
-        size += more
-    if run:
-        yield run
+    ends = [0, *accumulate(len(record) + 1 for record in batch.records)]
+    first = 0
+    while first < len(batch):
+        end = min(first + most_records, len(batch))
+        while end > first + 1 and ends[end] - ends[first] > most_bytes:
+            end = first + (end - first) // 2
+        yield batch.part(first, end)
+        first = end
 
 
-def event_batches(
-    calls: Iterable[Entry], encode: Callable[[Payload], bytes], most_items: int, most_bytes: int
-) -> Iterator[Batch]:
+def event_batches(load: Load, most_records: int, most_bytes: int) -> Iterator[Batch]:
     """Batches of events, in the order of the rows."""
-    items = (Item(encode(_payload(call)), (call,)) for call in calls)
-    return (Batch(run) for run in cut(items, most_items, most_bytes))
+    records = [record for record in load.records if isinstance(record, bytes)]
+    return cut(Batch(records, range(len(records))), most_records, most_bytes)
 
 
 def profile_batches(
-    calls: Iterable[Entry], encode: Callable[[Payload], bytes], most_items: int, most_bytes: int
+    load: Load, encode: Callable[[Payload], bytes], most_records: int, most_bytes: int
 ) -> Iterator[Batch]:
     """Batches of profiles, in each of which all rows carry the same columns.
 
-    A user appears once among all the batches made of one call of this function: Xtremepush drops
-    duplicates within an import (reference, section 4), and no order is promised between batches
-    of different columns. Later rows are merged into earlier ones, the later value winning.
+    A user appears once among all the batches made of one load: Xtremepush drops duplicates within
+    an import (reference, section 4), and batches of different columns have no order. A later row
+    is merged into an earlier one, column by column, the later value winning.
+
+    Args:
+        load: The calls of one lane, in order.
+        encode: Encodes the values of a profile, in the order of its columns.
+        most_records: Profiles in a batch at the most.
+        most_bytes: Bytes of its records at the most.
     """
-    merged: dict[str, tuple[Payload, tuple[Entry, ...]]] = {}
-    for call in calls:
-        payload = _payload(call)
-        if (earlier := merged.get(payload["user_id"])) is None:
-            merged[payload["user_id"]] = (payload, (call,))
+    merged: dict[str | None, tuple[Payload, int]] = {}
+    earlier: dict[int, list[int]] = {}
+    for row, (user, record) in enumerate(zip(load.users, load.records, strict=True)):
+        if isinstance(record, bytes):
+            continue
+        if user in merged:
+            payload, last = merged[user]
+            earlier[row] = [*earlier.pop(last, ()), last]
+            merged[user] = ({**payload, **record}, row)
         else:
-            merged[payload["user_id"]] = ({**earlier[0], **payload}, (*earlier[1], call))
-    groups: dict[tuple[str, ...], list[Item]] = {}
-    for payload, entries in merged.values():
-        groups.setdefault(tuple(payload), []).append(Item(encode(payload), entries))
-    for columns, items in groups.items():
-        for run in cut(items, most_items, most_bytes):
-            yield Batch(run, columns)
+            merged[user] = (record, row)
+    groups: dict[tuple[str, ...], list[tuple[bytes, int]]] = {}
+    for payload, row in merged.values():
+        groups.setdefault(tuple(payload), []).append((encode(payload), row))
+    for columns, members in groups.items():
+        records, rows = zip(*members, strict=True)
+        yield from cut(Batch(records, rows, columns, earlier), most_records, most_bytes)
 
 
-def unmerged(item: Item, encode: Callable[[Payload], bytes]) -> Iterator[Batch]:
-    """The rows of a merged call as batches of their own, in order."""
-    for entry in item.entries:
-        payload = _payload(entry)
-        yield Batch([Item(encode(payload), (entry,))], tuple(payload))
-
-
-def _payload(entry: Entry) -> Payload:
-    if entry.payload is None:
-        raise ValueError("a row that was not selected makes no call")
-    return entry.payload
+def unmerged(batch: Batch, load: Load, encode: Callable[[Payload], bytes]) -> Iterator[Batch]:
+    """The rows of a batch with one record as batches of their own, in order."""
+    for row in batch.all_rows():
+        record = load.records[row]
+        if not isinstance(record, bytes):
+            yield Batch([encode(record)], [row], tuple(record))

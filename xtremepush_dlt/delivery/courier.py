@@ -18,15 +18,19 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from xtremepush_dlt.delivery.crew import Consignment, Crew
 from xtremepush_dlt.delivery.dispatch import DeliverySettings, Dispatcher, Route
 from xtremepush_dlt.delivery.journal import Journal, PassKey, Progress
-from xtremepush_dlt.delivery.lanes import Entry, Kind, entries, lane_of
+from xtremepush_dlt.delivery.lanes import Lanes, Load, Made, Record
 from xtremepush_dlt.delivery.throttle import Throttle
 from xtremepush_dlt.exceptions import RowsUnaccountedError
+from xtremepush_dlt.mapping.calls import make_calls
 from xtremepush_dlt.mapping.columns import ColumnBatch
-from xtremepush_dlt.mapping.plan import ActionPlan, TablePlan, columns_of
+from xtremepush_dlt.mapping.plan import ActionPlan, TablePlan, TrackPlan, columns_of
 from xtremepush_dlt.routes.verdict import Answer
 
 IDENTIFY, TRACK = "identify", "track"
 _UNFINISHED = ("new_jobs", "started_jobs")
+
+_SILENT_MOST = 10_000
+"""Rows that make no call and wait on a lane: more would make memory grow with the file."""
 
 ReadFile = Callable[[str, Sequence[str], Collection[str]], Iterator[ColumnBatch]]
 PlanOf = Callable[[str], "TablePlan | None"]
@@ -153,28 +157,39 @@ class Courier:
         Returns:
             Rows in the file, or None when a lane failed before its end.
         """
-        loads: list[list[Entry]] = [[] for _ in range(lanes)]
-        calls = [0] * lanes
-        fresh = progress.fresh
+        on_lanes = Lanes(lanes, len(actions), None if progress.fresh else progress.is_settled)
         rows = 0
         for batch in batches:
             rows = batch.start + batch.length
-            for entry in entries(batch, actions, self._settings.reject_invalid):
-                if not fresh and progress.is_settled(entry.sequence, entry.user):
-                    continue
-                lane = lane_of(entry.user, lanes) if lanes > 1 else 0
-                loads[lane].append(entry)
-                calls[lane] += entry.kind is Kind.CALL
-                # rows that make no call are handed over too, or they would pile up
-                if calls[lane] == size or len(loads[lane]) >= 10 * size:
-                    if not crew.hand_over(Consignment(lane, loads[lane], entry.sequence + 1)):
+            on_lanes.put(batch.start, [self._made(batch, action) for action in actions])
+            end = rows * len(actions)
+            for lane, load in enumerate(on_lanes.loads):
+                while len(load.sequences) > size:
+                    upto = load.sequences[size]
+                    full, load = load.between(0, upto), load.between(upto, end)
+                    on_lanes.loads[lane] = load
+                    if not crew.hand_over(Consignment(lane, full, upto)):
                         return None
-                    loads[lane], calls[lane] = [], 0
+                if len(load.skipped) + len(load.refused) > _SILENT_MOST:
+                    on_lanes.loads[lane] = Load()
+                    if not crew.hand_over(Consignment(lane, load, end)):
+                        return None
         end = rows * len(actions)
-        for lane, load in enumerate(loads):
+        for lane, load in enumerate(on_lanes.loads):
             if load and not crew.hand_over(Consignment(lane, load, end)):
                 return None
         return rows
+
+    def _made(self, batch: ColumnBatch, action: ActionPlan) -> Made:
+        calls = make_calls(batch, action, self._settings.reject_invalid)
+        records: Sequence[Record]
+        if isinstance(action, TrackPlan):
+            encode = self._route.encode_event
+            records = [b"" if event is None else encode(event) for event in calls.payloads]
+        else:
+            # kept apart until it is known which rows of a user are merged
+            records = [profile or {} for profile in calls.payloads]
+        return Made(action.index, calls, records, _event_ids(batch, action))
 
     def _settle_tasks(self, dispatcher: Dispatcher, key: PassKey, progress: Progress) -> None:
         """Looks up the imports that a crash left behind, instead of sending them again."""
@@ -229,3 +244,8 @@ def _peek(batches: Iterator[ColumnBatch], rows: int) -> tuple[list[ColumnBatch],
         if batch.start + batch.length > rows:
             return first, False
     return first, True
+
+
+def _event_ids(batch: ColumnBatch, action: ActionPlan) -> list[tuple[object, ...]]:
+    names = action.event_id if isinstance(action, TrackPlan) else ()
+    return list(zip(*(batch.column(name) for name in names), strict=True)) if names else []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
 from dlt.common.exceptions import TerminalException
 
-from xtremepush_dlt.delivery.lanes import Entry
+from xtremepush_dlt.delivery.lanes import Load
 
 _WAITING_MOST = 1
 """Consignments that may wait in a lane: enough to keep it busy, few enough to keep memory flat."""
@@ -21,16 +21,16 @@ _LOOK_UP_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Consignment:
-    """Consecutive entries of one lane, handed over to be delivered.
+    """Consecutive rows of one lane, handed over to be delivered.
 
     Attributes:
         lane: The lane.
-        entries: What the lane holds, in order.
+        load: Its rows.
         upto: Sequence number behind the last row that was looked at for them.
     """
 
     lane: int
-    entries: Sequence[Entry]
+    load: Load
     upto: int
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import orjson
+
 from xtremepush_dlt.delivery.batches import (
     Batch,
-    Item,
     event_batches,
     profile_batches,
     unmerged,
 )
 from xtremepush_dlt.delivery.crew import Consignment
 from xtremepush_dlt.delivery.journal import Journal, PassKey
-from xtremepush_dlt.delivery.lanes import Entry, Kind
+from xtremepush_dlt.delivery.lanes import Load
 from xtremepush_dlt.delivery.outcomes import UNDELIVERED, Outcome, Tally
 from xtremepush_dlt.delivery.throttle import Throttle, backoff
 from xtremepush_dlt.exceptions import (
@@ -24,7 +26,7 @@ from xtremepush_dlt.exceptions import (
     EndpointRefusedError,
     XtremepushUnavailableError,
 )
-from xtremepush_dlt.mapping.calls import Payload, Problem
+from xtremepush_dlt.mapping.calls import Payload
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
 
@@ -32,14 +34,15 @@ class Route(Protocol):
     """A way into Xtremepush: encodes calls, sends them once, says what the answer means."""
 
     frame_bytes: int
+    """Bytes of a request's body around its records."""
 
     def encode_profile(self, payload: Payload) -> bytes: ...
 
     def encode_event(self, payload: Payload) -> bytes: ...
 
-    def send_profiles(self, columns: Sequence[str], rows: Sequence[bytes]) -> Verdict: ...
+    def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict: ...
 
-    def send_events(self, items: Sequence[bytes]) -> Verdict: ...
+    def send_events(self, records: Sequence[bytes]) -> Verdict: ...
 
     def look_up_task(self, task_id: str) -> Verdict: ...
 
@@ -74,7 +77,7 @@ class DeliverySettings:
 class Settled(NamedTuple):
     """Calls that have their outcome."""
 
-    items: Sequence[Item]
+    batch: Batch
     outcome: Outcome
     verdict: Verdict
 
@@ -119,31 +122,27 @@ class Dispatcher:
 
         A crash in between repeats it, but for its tasks: identify is idempotent.
         """
+        load = consignment.load
         settled: list[Settled] = []
         for batch in profile_batches(
-            _calls(consignment.entries),
+            load,
             self._route.encode_profile,
             self._settings.profile_batch_size,
             self._most_bytes,
         ):
-            settled += self._settle(batch, consignment.lane)
-        self._write(consignment.lane, consignment.entries, settled, consignment.upto)
+            settled += self._settle(batch, consignment)
+        self._write(consignment.lane, load, settled, consignment.upto)
 
     def deliver_events(self, consignment: Consignment) -> None:
         """Hits the events of a consignment; outcomes are written down request by request."""
-        waiting = list(consignment.entries)
-        for batch in event_batches(
-            _calls(consignment.entries),
-            self._route.encode_event,
-            self._settings.event_batch_size,
-            self._most_bytes,
-        ):
-            for settled in self._settle(batch, consignment.lane):
-                upto = settled.items[-1].entries[-1].sequence + 1
-                reached = sum(1 for entry in waiting if entry.sequence < upto)
-                self._write(consignment.lane, waiting[:reached], [settled], upto)
-                del waiting[:reached]
-        self._write(consignment.lane, waiting, [], consignment.upto)
+        load, reached = consignment.load, 0
+        for batch in event_batches(load, self._settings.event_batch_size, self._most_bytes):
+            for settled in self._settle(batch, consignment):
+                upto = load.sequences[settled.batch.rows[-1]] + 1
+                self._write(consignment.lane, load, [settled], upto, reached)
+                reached = upto
+        if reached < consignment.upto:
+            self._write(consignment.lane, load, [], consignment.upto, reached)
 
     def follow(self, task_id: str) -> Verdict:
         """Asks for an import task until it ends.
@@ -167,66 +166,67 @@ class Dispatcher:
             self._sleep(pause)
             pause = min(pause * 2, self._settings.task_poll_seconds_most)
 
-    def _settle(self, batch: Batch, lane: int, surely_bad: bool = False) -> Iterator[Settled]:
+    def _settle(
+        self, batch: Batch, consignment: Consignment, surely_bad: bool = False
+    ) -> Iterator[Settled]:
         """Sends a batch, in halves where it is refused, until each call has an outcome.
 
         Args:
-            batch: The calls.
-            lane: Their lane.
+            batch: Calls of the consignment.
+            consignment: Where they come from.
             surely_bad: Whether it is known that the batch as a whole would be refused.
         """
-        by_bytes = False
-        if not surely_bad or len(batch.items) == 1:
-            verdict = self._send(batch, lane)
+        refused = True
+        if not surely_bad or len(batch) == 1:
+            verdict = self._send(batch, consignment)
             if verdict.answer is Answer.DELIVERED:
-                yield Settled(batch.items, Outcome.DELIVERED, verdict)
+                yield Settled(batch, Outcome.DELIVERED, verdict)
                 return
-            if len(batch.items) == 1:
-                item = batch.items[0]
-                if len(item.entries) == 1:
-                    yield Settled(batch.items, Outcome.REJECTED, verdict)
-                    return
+            if len(batch) == 1 and batch.rows[0] in batch.earlier:
                 # one of the merged rows may be good: each is tried for itself
-                for single in unmerged(item, self._route.encode_profile):
-                    yield from self._settle(single, lane)
+                for single in unmerged(batch, consignment.load, self._route.encode_profile):
+                    yield from self._settle(single, consignment)
                 return
-            by_bytes = verdict.answer is Answer.TOO_LARGE
-        first, second = batch.halves(by_bytes)
+            if len(batch) == 1:
+                yield Settled(batch, Outcome.REJECTED, verdict)
+                return
+            refused = verdict.answer is not Answer.TOO_LARGE
+        first, second = batch.halves()
         good = True
-        for settled in self._settle(first, lane):
+        for settled in self._settle(first, consignment):
             good = good and settled.outcome is Outcome.DELIVERED
             yield settled
-        # when nothing in the first half was bad, the second need not be asked as a whole
-        yield from self._settle(second, lane, surely_bad=good and not by_bytes)
+        # when nothing in the first half is bad, the second need not be asked as a whole
+        yield from self._settle(second, consignment, surely_bad=refused and good)
 
-    def _send(self, batch: Batch, lane: int) -> Verdict:
-        records = [item.record for item in batch.items]
+    def _send(self, batch: Batch, consignment: Consignment) -> Verdict:
         if batch.columns:
             verdict = self._request(
-                len(records), lambda: self._route.send_profiles(batch.columns, records), None
+                len(batch), lambda: self._route.send_profiles(batch.columns, batch.records), None
             )
             if verdict.answer is Answer.ACCEPTED and verdict.task_id is not None:
-                return self._follow_import(batch, lane, verdict.task_id)
+                return self._follow_import(batch, consignment, verdict.task_id)
             return verdict
-        sequences = [entry.sequence for entry in batch.entries]
+        sequences = consignment.load.sequences
         span = {
             "lanes": self._lanes,
-            "lane": lane,
-            "first": sequences[0],
-            "end": sequences[-1] + 1,
+            "lane": consignment.lane,
+            "first": sequences[batch.rows[0]],
+            "end": sequences[batch.rows[-1]] + 1,
         }
-        return self._request(len(records), lambda: self._route.send_events(records), span)
+        return self._request(len(batch), lambda: self._route.send_events(batch.records), span)
 
-    def _follow_import(self, batch: Batch, lane: int, task_id: str) -> Verdict:
+    def _follow_import(self, batch: Batch, consignment: Consignment, task_id: str) -> Verdict:
+        load = consignment.load
         tally = Tally()
-        _count(tally, [Settled(batch.items, Outcome.DELIVERED, Verdict(Answer.DELIVERED))])
+        _count(tally, load, Settled(batch, Outcome.DELIVERED, Verdict(Answer.DELIVERED)))
         self._journal.write(
             {
                 "k": "task",
                 "task": task_id,
                 "lanes": self._lanes,
-                "lane": lane,
-                "sequences": [entry.sequence for entry in batch.entries],
+                "lane": consignment.lane,
+                "sequences": [load.sequences[row] for row in batch.all_rows()],
                 "tally": tally.to_json(),
             },
             self._key,
@@ -274,6 +274,7 @@ class Dispatcher:
                     "task": verdict.task_id,
                 },
                 self._key,
+                lazy=True,
             )
             answer = verdict.answer
             if span is not None and answer not in (Answer.DELIVERED, Answer.UNANSWERED):
@@ -300,26 +301,31 @@ class Dispatcher:
             self._sleep(pause)
 
     def _write(
-        self, lane: int, entries: Sequence[Entry], settled: Iterable[Settled], upto: int
+        self, lane: int, load: Load, settled: Iterable[Settled], upto: int, first: int = 0
     ) -> None:
-        """Writes down that a lane is settled up to a sequence number."""
+        """Writes down that a lane is settled up to a sequence number.
+
+        Args:
+            lane: The lane.
+            load: Its rows.
+            settled: What became of the calls.
+            upto: Sequence number behind the last row that is settled.
+            first: Sequence number before which rows are written down already.
+        """
         tally = Tally()
-        settled = list(settled)
-        _count(tally, settled)
-        undelivered = [
-            _undelivered_call(item, each)
-            for each in settled
-            if each.outcome in UNDELIVERED
-            for item in each.items
-        ]
-        for entry in entries:
-            if entry.kind is Kind.SKIPPED:
-                tally.outcomes[entry.action, Outcome.SKIPPED] += 1
-            elif entry.kind is Kind.INVALID:
-                tally.outcomes[entry.action, Outcome.INVALID] += 1
-                for column, reason in entry.problems:
-                    tally.reasons[entry.action, Outcome.INVALID, column, reason] += 1
-                undelivered.append(_undelivered(entry, Outcome.INVALID, ""))
+        undelivered: list[dict[str, Any]] = []
+        for each in settled:
+            _count(tally, load, each)
+            if each.outcome in UNDELIVERED:
+                undelivered += _undelivered(load, each)
+        silent = load.between(first, upto)
+        for action, count in Counter(action for _, action in silent.skipped).items():
+            tally.outcomes[action, Outcome.SKIPPED] += count
+        for refused in silent.refused:
+            tally.outcomes[refused.action, Outcome.INVALID] += 1
+            for column, reason in refused.problems:
+                tally.reasons[refused.action, Outcome.INVALID, column, reason] += 1
+            undelivered.append(refused._asdict() | {"outcome": Outcome.INVALID.value})
         self._journal.write(
             {
                 "k": "settled",
@@ -333,44 +339,37 @@ class Dispatcher:
         )
 
 
-def _calls(entries: Iterable[Entry]) -> Iterator[Entry]:
-    return (entry for entry in entries if entry.kind is Kind.CALL)
+def _count(tally: Tally, load: Load, settled: Settled) -> None:
+    batch, outcome, verdict = settled
+    for action, count in Counter(load.actions[row] for row in batch.rows).items():
+        tally.outcomes[action, outcome] += count
+        if outcome in UNDELIVERED:
+            tally.reasons[action, outcome, "", verdict.described] += count
+    if batch.earlier:
+        for row in batch.rows:
+            for merged in batch.earlier.get(row, ()):
+                tally.outcomes[load.actions[merged], Outcome.MERGED] += 1
+    if load.omitted and outcome not in UNDELIVERED:
+        for row in batch.all_rows():
+            for column, reason in load.omitted.get(load.sequences[row], ()):
+                tally.omissions[load.actions[row], column, reason] += 1
 
 
-def _count(tally: Tally, settled: Iterable[Settled]) -> None:
-    for items, outcome, verdict in settled:
-        for item in items:
-            last = item.entries[-1]
-            tally.outcomes[last.action, outcome] += 1
-            for entry in item.entries[:-1]:
-                tally.outcomes[entry.action, Outcome.MERGED] += 1
-            if outcome in UNDELIVERED:
-                tally.reasons[last.action, outcome, "", verdict.described] += 1
-            else:
-                for entry in item.entries:
-                    for column, reason in entry.problems:
-                        tally.omissions[entry.action, column, reason] += 1
-
-
-def _undelivered_call(item: Item, settled: Settled) -> dict[str, Any]:
-    return _undelivered(item.entries[-1], settled.outcome, settled.verdict.message) | {
-        "status": settled.verdict.status,
-        "code": settled.verdict.code,
-    }
-
-
-def _undelivered(entry: Entry, outcome: Outcome, message: str) -> dict[str, Any]:
-    problems: Sequence[Problem] = entry.problems
-    return {
-        "sequence": entry.sequence,
-        "action": entry.action,
-        "user_id": entry.user,
-        "event_id": list(entry.event_id),
-        "outcome": outcome.value,
-        "problems": [list(problem) for problem in problems],
-        "message": message,
-        "payload": entry.payload,
-    }
+def _undelivered(load: Load, settled: Settled) -> Iterator[dict[str, Any]]:
+    verdict = settled.verdict
+    for row in settled.batch.rows:
+        record = load.records[row]
+        yield {
+            "sequence": load.sequences[row],
+            "action": load.actions[row],
+            "user": load.users[row],
+            "payload": orjson.Fragment(record) if isinstance(record, bytes) else record,
+            "event_id": load.event_ids[row],
+            "outcome": settled.outcome.value,
+            "status": verdict.status,
+            "code": verdict.code,
+            "message": verdict.message,
+        }
 
 
 def _denied(verdict: Verdict) -> str:

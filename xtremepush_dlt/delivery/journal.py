@@ -141,7 +141,7 @@ class Journal:
         return self._progress.setdefault(key, Progress())
 
     def write(
-        self, record: Record, key: PassKey | None = None, durable: bool = False
+        self, record: Record, key: PassKey | None = None, durable: bool = False, lazy: bool = False
     ) -> None:
         """Appends a record, which outlives the process from here on.
 
@@ -149,6 +149,7 @@ class Journal:
             record: JSON data; `k` says what it is.
             key: The pass that it is about.
             durable: Whether it must outlive the machine's power as well.
+            lazy: Whether it may wait for the next record; for what only the report needs.
         """
         whole = {**record, "at": time.time()}
         if key is not None:
@@ -156,7 +157,8 @@ class Journal:
         line = orjson.dumps(whole, default=_as_text) + b"\n"
         with self._lock:
             self._file.write(line)
-            self._file.flush()
+            if not lazy:
+                self._file.flush()
             if key is not None:
                 self.progress(key).apply(whole)
         if durable:

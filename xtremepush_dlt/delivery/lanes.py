@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
-from enum import Enum
-from typing import NamedTuple
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from operator import itemgetter
+from typing import NamedTuple, Union
 
-from xtremepush_dlt.mapping.calls import Payload, Problem, make_calls
-from xtremepush_dlt.mapping.columns import ColumnBatch
-from xtremepush_dlt.mapping.plan import ActionPlan
+from xtremepush_dlt.mapping.calls import Calls, Payload, Problem
 
-
-class Kind(Enum):
-    """What becomes of a row at one action, before anything is sent."""
-
-    CALL = "call"
-    SKIPPED = "skipped"
-    INVALID = "invalid"
-
-
-class Entry(NamedTuple):
-    """One row at one action.
-
-    Attributes:
-        sequence: Position among all rows and actions of the file: rows in their order, and the
-            actions of a row in theirs.
-        action: Index of the action.
-        user: The user; None where the identifier is unusable.
-        kind: What becomes of it.
-        payload: The call; for an invalid row, what could be made of it; for a skipped one, None.
-        problems: Values that were left out, or why the row is invalid.
-        event_id: Values that tell the event from another; they name the row where it is listed.
-    """
-
-    sequence: int
-    action: int
-    user: str | None
-    kind: Kind
-    payload: Payload | None
-    problems: Sequence[Problem] = ()
-    event_id: Sequence[object] = ()
+Record = Union[bytes, Payload]
+"""An event as it is sent, or a profile that may still be merged with a later one."""
 
 
 def lane_of(user: str | None, lanes: int) -> int:
@@ -48,35 +21,166 @@ def lane_of(user: str | None, lanes: int) -> int:
     return zlib.crc32(user.encode()) % lanes if user else 0
 
 
-def entries(
-    batch: ColumnBatch, actions: Sequence[ActionPlan], reject_invalid: bool
-) -> Iterator[Entry]:
-    """The rows of a batch at each of some actions, in order."""
-    made = [make_calls(batch, action, reject_invalid) for action in actions]
-    ids = [_event_ids(batch, action) for action in actions]
-    width = len(actions)
-    numbered = list(enumerate(zip(actions, made, ids, strict=True)))
-    for index in range(batch.length):
-        sequence = (batch.start + index) * width
-        for offset, (action, calls, event_ids) in numbered:
-            payload = calls.payloads[index]
-            if payload is None:
-                kind, problems = Kind.SKIPPED, None
-            elif index in calls.invalid:
-                kind, problems = Kind.INVALID, calls.invalid[index]
-            else:
-                kind, problems = Kind.CALL, calls.omitted.get(index)
-            yield Entry(
-                sequence + offset,
-                action.index,
-                calls.users[index],
-                kind,
-                payload,
-                problems or (),
-                event_ids[index] if event_ids else (),
-            )
+class Refused(NamedTuple):
+    """A row that an action cannot send.
+
+    Attributes:
+        sequence: Sequence number of the row.
+        action: Index of the action.
+        user: The user, if there is one.
+        payload: What could be made of it.
+        event_id: Values that tell the event from another.
+        problems: Why it cannot be sent.
+    """
+
+    sequence: int
+    action: int
+    user: str | None
+    payload: Payload
+    event_id: Sequence[object]
+    problems: Sequence[Problem]
 
 
-def _event_ids(batch: ColumnBatch, action: ActionPlan) -> list[tuple[object, ...]]:
-    names = getattr(action, "event_id", ())
-    return list(zip(*(batch.column(name) for name in names), strict=True)) if names else []
+@dataclass
+class Load:
+    """Rows of one lane, in order, that wait to be delivered.
+
+    A sequence number is the position among all rows and actions of the file: rows in their order,
+    and the actions of a row in theirs. Calls are kept as lists side by side and not as objects:
+    hundreds of thousands of them would keep Python's garbage collector busier than the rest.
+
+    Attributes:
+        sequences: Sequence numbers of the calls.
+        actions: Indices of their actions.
+        users: Their users.
+        records: What is sent.
+        event_ids: Values that tell an event from another; they name the row where it is listed.
+        omitted: Values that were left out, by sequence number of the call.
+        skipped: Rows that `when` did not select, as sequence number and action.
+        refused: Rows that cannot be sent.
+    """
+
+    sequences: list[int] = field(default_factory=list)
+    actions: list[int] = field(default_factory=list)
+    users: list[str | None] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    event_ids: list[Sequence[object]] = field(default_factory=list)
+    omitted: dict[int, Sequence[Problem]] = field(default_factory=dict)
+    skipped: list[tuple[int, int]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.sequences or self.skipped or self.refused)
+
+    def between(self, first: int, end: int) -> Load:
+        """The rows from a sequence number up to another, which is not included."""
+        calls = _cut(self.sequences, first, end)
+        numbered = itemgetter(0)
+        return Load(
+            self.sequences[calls],
+            self.actions[calls],
+            self.users[calls],
+            self.records[calls],
+            self.event_ids[calls],
+            {number: what for number, what in self.omitted.items() if first <= number < end},
+            self.skipped[_cut([*map(numbered, self.skipped)], first, end)],
+            self.refused[_cut([*map(numbered, self.refused)], first, end)],
+        )
+
+
+def _cut(numbers: Sequence[int], first: int, end: int) -> slice:
+    return slice(bisect_left(numbers, first), bisect_left(numbers, end))
+
+
+class Made(NamedTuple):
+    """What one action made of a batch of rows.
+
+    Attributes:
+        action: Index of the action.
+        calls: What was made.
+        records: What is sent, a record a row; for rows that make no call, anything.
+        event_ids: Event ids of the rows; empty if the action has none.
+    """
+
+    action: int
+    calls: Calls
+    records: Sequence[Record]
+    event_ids: Sequence[Sequence[object]]
+
+
+class Lanes:
+    """Puts rows on the lanes of their users.
+
+    Args:
+        count: Number of lanes.
+        width: Number of actions that each row is offered to.
+        is_settled: Tells whether a sequence number of a user has its outcome already; None when
+            nothing has.
+    """
+
+    def __init__(
+        self, count: int, width: int, is_settled: Callable[[int, str | None], bool] | None
+    ) -> None:
+        self.loads = [Load() for _ in range(count)]
+        self._count = count
+        self._width = width
+        self._is_settled = is_settled
+
+    def put(self, start: int, made: Sequence[Made]) -> None:
+        """Adds the rows of a batch.
+
+        Args:
+            start: Position of the first row in its file.
+            made: What each action made of them.
+        """
+        if len(made) == 1 and made[0].calls.plain and self._is_settled is None:
+            self._put_calls(start, made[0])
+        else:
+            self._put_rows(start, made)
+
+    def _put_calls(self, start: int, made: Made) -> None:
+        """The common case: every row makes one call, and none is settled."""
+        users = made.calls.users
+        ids = made.event_ids or [()] * len(users)
+        if self._count == 1:
+            load = self.loads[0]
+            load.sequences += range(start, start + len(users))
+            load.actions += repeat(made.action, len(users))
+            load.users += users
+            load.records += made.records
+            load.event_ids += ids
+            return
+        places: list[list[int]] = [[] for _ in self.loads]
+        for index, user in enumerate(users):
+            places[lane_of(user, self._count)].append(index)
+        for load, indices in zip(self.loads, places, strict=True):
+            load.sequences += [start + index for index in indices]
+            load.actions += repeat(made.action, len(indices))
+            load.users += [users[index] for index in indices]
+            load.records += [made.records[index] for index in indices]
+            load.event_ids += [ids[index] for index in indices]
+
+    def _put_rows(self, start: int, made: Sequence[Made]) -> None:
+        for index in range(len(made[0].calls.users)):
+            for offset, (action, calls, records, event_ids) in enumerate(made):
+                sequence = (start + index) * self._width + offset
+                user, payload = calls.users[index], calls.payloads[index]
+                if self._is_settled is not None and self._is_settled(sequence, user):
+                    continue
+                load = self.loads[lane_of(user, self._count)]
+                if payload is None:
+                    load.skipped.append((sequence, action))
+                    continue
+                event_id = event_ids[index] if event_ids else ()
+                if problems := calls.invalid.get(index):
+                    load.refused.append(
+                        Refused(sequence, action, user, payload, event_id, problems)
+                    )
+                    continue
+                load.sequences.append(sequence)
+                load.actions.append(action)
+                load.users.append(user)
+                load.records.append(records[index])
+                load.event_ids.append(event_id)
+                if problems := calls.omitted.get(index):
+                    load.omitted[sequence] = problems

@@ -151,9 +151,8 @@ class Track:
     nulls: Nulls = "skip"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.event, Column) and (
-            not isinstance(self.event, str) or not self.event.strip()
-        ):
+        event: object = self.event
+        if not isinstance(event, Column) and not (isinstance(event, str) and event.strip()):
             raise InvalidActionError(
                 "track(...) takes the event's name as its first argument: a non-blank string, or "
                 'column("...") to take it from a column.'

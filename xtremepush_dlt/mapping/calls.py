@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from xtremepush_dlt.mapping.columns import ColumnBatch
@@ -35,12 +37,19 @@ class Calls(NamedTuple):
             `when` did not select the row.
         invalid: Problems by index, of rows that are refused here.
         omitted: Problems by index, of rows that are sent without some value.
+        skipped: Rows that `when` did not select.
     """
 
     users: list[str | None]
     payloads: list[Payload | None]
     invalid: Mapping[int, list[Problem]]
     omitted: Mapping[int, list[Problem]]
+    skipped: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether every row makes a call, and nothing was left out."""
+        return not (self.invalid or self.omitted or self.skipped)
 
 
 class _Problems(dict[int, list[Problem]]):
@@ -59,28 +68,29 @@ def make_calls(batch: ColumnBatch, action: ActionPlan, reject_invalid: bool) -> 
     """
     invalid, omitted = _Problems(), _Problems()
     other = invalid if reject_invalid else omitted
+    payloads: list[Payload]
     users = _required(batch, action.user, invalid)
     if isinstance(action, IdentifyPlan):
         payloads = _profiles(batch, action, users, other)
     else:
         payloads = _events(batch, action, users, invalid, other)
-    made: list[Payload | None] = list(payloads)
-    for index in _unselected(batch, action.conditions, invalid):
+    made: list[Payload | None] = [*payloads]
+    unselected = _unselected(batch, action.conditions, invalid)
+    for index in unselected:
         made[index] = None
         invalid.pop(index, None)
         omitted.pop(index, None)
     for index in invalid:
         omitted.pop(index, None)
-    return Calls(users, made, invalid, omitted)
+    return Calls(users, made, invalid, omitted, len(unselected))
 
 
 def _profiles(
     batch: ColumnBatch, action: IdentifyPlan, users: list[str | None], problems: _Problems
 ) -> list[Payload]:
-    profile = _objects(batch, action.profile, action.nulls == "clear", problems)
-    if profile is None:
-        return [{"user_id": user} for user in users]
-    return [{"user_id": user, **values} for user, values in zip(users, profile, strict=True)]
+    return _objects(
+        batch, action.profile, action.nulls == "clear", problems, {"user_id": users}
+    )
 
 
 def _events(
@@ -91,45 +101,61 @@ def _events(
     problems: _Problems,
 ) -> list[Payload]:
     clear = action.nulls == "clear"
-    parts: dict[str, Sequence[Any] | None] = {
-        "event": _required(batch, action.event, invalid),
-        "user_id": users,
-        "timestamp": _required(batch, action.timestamp, invalid),
-        "user_attributes": _objects(batch, action.user_attributes, clear, problems),
-        "value": _objects(batch, action.properties, clear, problems),
-    }
-    names = [name for name, values in parts.items() if values is not None]
-    columns = [values for values in parts.values() if values is not None]
-    return [dict(zip(names, row)) for row in zip(*columns, strict=True)]
+    names = _required(batch, action.event, invalid)
+    moments = _required(batch, action.timestamp, invalid)
+    events: list[Payload] = [
+        {"event": name, "user_id": user, "timestamp": moment}
+        for name, user, moment in zip(names, users, moments, strict=True)
+    ]
+    for member, bindings in (
+        ("user_attributes", action.user_attributes),
+        ("value", action.properties),
+    ):
+        if bindings:
+            objects = _objects(batch, bindings, clear, problems)
+            for event, value in zip(events, objects, strict=True):
+                event[member] = value
+    return events
 
 
 def _objects(
-    batch: ColumnBatch, bindings: Sequence[Binding], clear: bool, problems: _Problems
-) -> list[Payload] | None:
-    """One dict a row, without the values that are null or broken; None if nothing is bound."""
-    if not bindings:
-        return None
+    batch: ColumnBatch,
+    bindings: Sequence[Binding],
+    clear: bool,
+    problems: _Problems,
+    always: Mapping[str, list[Any]] = MappingProxyType({}),
+) -> list[Payload]:
+    """One dict a row, without the values that are null or broken.
+
+    Args:
+        batch: The rows.
+        bindings: What goes into the dicts.
+        clear: Whether nulls are kept.
+        problems: Takes what is broken.
+        always: Columns in their wire form that every dict begins with.
+    """
     broken: list[tuple[int, str]] = []
-    columns = []
+    columns: list[list[Any]] = [*always.values()]
     for binding in bindings:
         values, found = _written(batch, binding)
         columns.append(values)
         for index, reason in found.items():
             problems.note(index, binding.column or binding.target, reason)
             broken.append((index, binding.target))
-    names = [binding.target for binding in bindings]
-    rows = zip(*columns, strict=True)
+    names = (*always, *(binding.target for binding in bindings))
+    # dict, map and zip run in C: this is the dearest step of all
+    objects: list[Payload] = list(map(dict, map(zip, repeat(names), zip(*columns, strict=True))))
     if clear:
-        objects = [dict(zip(names, row)) for row in rows]
         for index, name in broken:
             # a broken value is not a null: it must not clear what Xtremepush has
-            objects[index].pop(name, None)
+            del objects[index][name]
         return objects
-    if any(None in values for values in columns):
-        return [
-            {name: value for name, value in zip(names, row) if value is not None} for row in rows
-        ]
-    return [dict(zip(names, row)) for row in rows]
+    for name, values in zip(names, columns, strict=True):
+        if None in values:
+            for index, value in enumerate(values):
+                if value is None:
+                    del objects[index][name]
+    return objects
 
 
 def _required(batch: ColumnBatch, binding: Binding, invalid: _Problems) -> list[Any]:

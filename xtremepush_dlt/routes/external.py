@@ -42,35 +42,35 @@ class ExternalRoute:
         return f"ExternalRoute({self._base_url!r})"
 
     def encode_profile(self, payload: Payload) -> bytes:
-        """One row of an import; its values stand in the order of the payload."""
-        return orjson.dumps(list(payload.values()), default=encode_number)
+        """A row of an import; its values stand in the order of the payload's members."""
+        return orjson.dumps([*payload.values()], default=encode_number)
 
     def encode_event(self, payload: Payload) -> bytes:
-        """One item of `events`."""
+        """An item of `events`."""
         return orjson.dumps(payload, default=encode_number)
 
-    def send_profiles(self, columns: Sequence[str], rows: Sequence[bytes]) -> Verdict:
+    def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
         """Imports profiles that carry the same columns (reference, section 4).
 
         Args:
             columns: Names of the columns, `user_id` among them.
-            rows: Encoded rows, each with the values of the columns in their order.
+            records: What `encode_profile` made.
         """
         return self._post(
             self._assumptions.profile_path,
             b'{"apptoken":%b,"columns":%b,"rows":[%b]}'
-            % (self._app_token, orjson.dumps(list(columns)), b",".join(rows)),
+            % (self._app_token, orjson.dumps(columns), b",".join(records)),
         )[0]
 
-    def send_events(self, items: Sequence[bytes]) -> Verdict:
+    def send_events(self, records: Sequence[bytes]) -> Verdict:
         """Hits events in one batch (reference, section 5.2).
 
         Args:
-            items: Encoded events.
+            records: What `encode_event` made.
         """
         return self._post(
             self._assumptions.event_path,
-            b'{"apptoken":%b,"events":[%b]}' % (self._app_token, b",".join(items)),
+            b'{"apptoken":%b,"events":[%b]}' % (self._app_token, b",".join(records)),
         )[0]
 
     def look_up_task(self, task_id: str) -> Verdict:
