@@ -9,7 +9,7 @@ own jobs then find the work done in the journal.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -32,7 +32,7 @@ _UNFINISHED = ("new_jobs", "started_jobs")
 _SILENT_MOST = 10_000
 """Rows that make no call and wait on a lane: more would make memory grow with the file."""
 
-ReadFile = Callable[[str, Sequence[str], Collection[str]], Iterator[ColumnBatch]]
+ReadFile = Callable[[str, Sequence[str], Mapping[str, "str | None"]], Iterator[ColumnBatch]]
 PlanOf = Callable[[str], "TablePlan | None"]
 
 
@@ -124,7 +124,7 @@ class Courier:
             if phase == IDENTIFY
             else self._settings.event_batch_size
         )
-        batches = self._batches(file, columns_of(actions), plan.json_columns)
+        batches = self._batches(file, columns_of(actions), plan.types)
         first, fits = _peek(batches, size)
         # a file that fits one request need not be spread over lanes
         lanes = 1 if fits else self._settings.lanes
@@ -136,7 +136,7 @@ class Courier:
             dispatcher.deliver_profiles if phase == IDENTIFY else dispatcher.deliver_events
         )
         rows: int | None = None
-        with Crew(lanes, deliver) as crew:
+        with Crew(lanes, size, deliver) as crew:
             rows = self._load(crew, lanes, size, chain(first, batches), actions, progress)
         if rows is None:
             return
@@ -184,11 +184,10 @@ class Courier:
         calls = make_calls(batch, action, self._settings.reject_invalid)
         records: Sequence[Record]
         if isinstance(action, TrackPlan):
-            encode = self._route.encode_event
-            records = [b"" if event is None else encode(event) for event in calls.payloads]
+            records = self._route.encode_events(calls.payloads)
         else:
             # kept apart until it is known which rows of a user are merged
-            records = [profile or {} for profile in calls.payloads]
+            records = [*calls.payloads]
         return Made(action.index, calls, records, _event_ids(batch, action))
 
     def _settle_tasks(self, dispatcher: Dispatcher, key: PassKey, progress: Progress) -> None:
@@ -204,13 +203,13 @@ class Courier:
                 self._journal.write({"k": "task_failed", "task": task_id}, key)
 
     def _batches(
-        self, file: ParsedLoadJobFileName, names: Sequence[str], json_columns: Collection[str]
+        self, file: ParsedLoadJobFileName, names: Sequence[str], types: Mapping[str, str | None]
     ) -> Iterator[ColumnBatch]:
         """Opens a file wherever it is: dlt moves it when its job starts."""
         for attempt in range(10):
             path = self._find(file)
             try:
-                yield from self._read_file(str(path), names, json_columns)
+                yield from self._read_file(str(path), names, types)
             except FileNotFoundError:
                 if attempt == 9:  # noqa: PLR2004  # the last attempt
                     raise

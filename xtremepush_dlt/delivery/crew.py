@@ -12,8 +12,8 @@ from dlt.common.exceptions import TerminalException
 
 from xtremepush_dlt.delivery.lanes import Load
 
-_WAITING_MOST = 1
-"""Consignments that may wait in a lane: enough to keep it busy, few enough to keep memory flat."""
+_WAITING_ROWS = 5000
+"""Rows that may wait in a lane: enough to keep it busy, few enough to keep memory flat."""
 
 _LOOK_UP_SECONDS = 0.2
 """How often a full lane looks up whether another lane has failed."""
@@ -39,15 +39,16 @@ class Crew:
 
     Args:
         lanes: Number of lanes.
+        size: Rows in a consignment, about.
         deliver: Delivers one consignment; what it raises stops all lanes.
     """
 
-    def __init__(self, lanes: int, deliver: Callable[[Consignment], None]) -> None:
+    def __init__(self, lanes: int, size: int, deliver: Callable[[Consignment], None]) -> None:
         self._deliver = deliver
         self._stopped = threading.Event()
         self._errors: list[BaseException] = []
         self._queues: list[queue.Queue[Consignment | None]] = [
-            queue.Queue(maxsize=_WAITING_MOST) for _ in range(lanes)
+            queue.Queue(maxsize=max(1, _WAITING_ROWS // size)) for _ in range(lanes)
         ]
         self._threads = [
             threading.Thread(

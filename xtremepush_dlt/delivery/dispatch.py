@@ -38,7 +38,7 @@ class Route(Protocol):
 
     def encode_profile(self, payload: Payload) -> bytes: ...
 
-    def encode_event(self, payload: Payload) -> bytes: ...
+    def encode_events(self, payloads: Iterable[Payload]) -> list[bytes]: ...
 
     def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict: ...
 
@@ -257,7 +257,7 @@ class Dispatcher:
             attempt += 1
             with self._throttle.slot():
                 if span is not None:
-                    self._journal.write({"k": "intent", **span}, self._key, durable=True)
+                    self._journal.write({"k": "intent", **span}, self._key)
                 left = self._clock()
                 verdict = send()
                 seconds = self._clock() - left

@@ -8,7 +8,6 @@ sizes and other lanes.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -141,14 +140,16 @@ class Journal:
         return self._progress.setdefault(key, Progress())
 
     def write(
-        self, record: Record, key: PassKey | None = None, durable: bool = False, lazy: bool = False
+        self, record: Record, key: PassKey | None = None, lazy: bool = False
     ) -> None:
         """Appends a record, which outlives the process from here on.
+
+        It is as durable as the load package that it stands in: dlt does not wait for the disk
+        either.
 
         Args:
             record: JSON data; `k` says what it is.
             key: The pass that it is about.
-            durable: Whether it must outlive the machine's power as well.
             lazy: Whether it may wait for the next record; for what only the report needs.
         """
         whole = {**record, "at": time.time()}
@@ -161,8 +162,6 @@ class Journal:
                 self._file.flush()
             if key is not None:
                 self.progress(key).apply(whole)
-        if durable:
-            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Closes the file."""

@@ -151,8 +151,9 @@ class Lanes:
             load.event_ids += ids
             return
         places: list[list[int]] = [[] for _ in self.loads]
-        for index, user in enumerate(users):
-            places[lane_of(user, self._count)].append(index)
+        lanes = [zlib.crc32(user.encode()) % self._count for user in users if user]
+        for index, lane in enumerate(lanes):
+            places[lane].append(index)
         for load, indices in zip(self.loads, places, strict=True):
             load.sequences += [start + index for index in indices]
             load.actions += repeat(made.action, len(indices))
@@ -164,17 +165,19 @@ class Lanes:
         for index in range(len(made[0].calls.users)):
             for offset, (action, calls, records, event_ids) in enumerate(made):
                 sequence = (start + index) * self._width + offset
-                user, payload = calls.users[index], calls.payloads[index]
+                user = calls.users[index]
                 if self._is_settled is not None and self._is_settled(sequence, user):
                     continue
                 load = self.loads[lane_of(user, self._count)]
-                if payload is None:
+                if index in calls.skipped:
                     load.skipped.append((sequence, action))
                     continue
                 event_id = event_ids[index] if event_ids else ()
                 if problems := calls.invalid.get(index):
                     load.refused.append(
-                        Refused(sequence, action, user, payload, event_id, problems)
+                        Refused(
+                            sequence, action, user, calls.payloads[index], event_id, problems
+                        )
                     )
                     continue
                 load.sequences.append(sequence)

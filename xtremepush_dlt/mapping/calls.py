@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -28,28 +29,117 @@ class Problem(NamedTuple):
     reason: str
 
 
-class Calls(NamedTuple):
-    """What one action makes of the rows of a batch; lists are as long as the batch.
+@dataclass(frozen=True)
+class Objects:
+    """Columns in their wire form, to be read as one dict a row.
+
+    Dicts are made as they are asked for: most are encoded at once and need not live longer.
+
+    Attributes:
+        names: Members of the dicts.
+        columns: Their values, a list a member.
+        holes: Whether None stands for "not sent".
+        broken: Members that a row goes without, by index.
+    """
+
+    names: tuple[str, ...]
+    columns: Sequence[Sequence[Any]]
+    holes: bool
+    broken: Mapping[int, Collection[str]]
+
+    def __iter__(self) -> Iterator[Payload]:
+        rows = zip(*self.columns, strict=True)
+        if self.holes:
+            return (
+                {name: value for name, value in zip(self.names, row) if value is not None}
+                for row in rows
+            )
+        # dict, map and zip run in C: this is the dearest step of all
+        objects = map(dict, map(zip, repeat(self.names), rows))
+        return self._mended(objects) if self.broken else objects
+
+    def __getitem__(self, index: int) -> Payload:
+        without = self.broken.get(index, ())
+        row = (values[index] for values in self.columns)
+        return {
+            name: value
+            for name, value in zip(self.names, row, strict=True)
+            if name not in without and not (self.holes and value is None)
+        }
+
+    def _mended(self, objects: Iterable[Payload]) -> Iterator[Payload]:
+        for index, row in enumerate(objects):
+            for name in self.broken.get(index, ()):
+                del row[name]
+            yield row
+
+
+@dataclass(frozen=True)
+class Events:
+    """Columns in their wire form, to be read as one item of `events` a row.
+
+    Attributes:
+        names: Names of the events.
+        users: Their users.
+        moments: Their timestamps.
+        members: Properties and user attributes, by the member that holds them.
+    """
+
+    names: Sequence[Any]
+    users: Sequence[str | None]
+    moments: Sequence[Any]
+    members: Mapping[str, Objects]
+
+    def __iter__(self) -> Iterator[Payload]:
+        rows = zip(self.names, self.users, self.moments, strict=True)
+        if [*self.members] == ["value"]:
+            return (
+                {"event": name, "user_id": user, "timestamp": moment, "value": value}
+                for (name, user, moment), value in zip(rows, self.members["value"], strict=True)
+            )
+        return (
+            {
+                "event": name,
+                "user_id": user,
+                "timestamp": moment,
+                **dict(zip(self.members, objects, strict=True)),
+            }
+            for (name, user, moment), objects in zip(
+                rows, zip(*self.members.values(), strict=True) if self.members else repeat(())
+            )
+        )
+
+    def __getitem__(self, index: int) -> Payload:
+        return {
+            "event": self.names[index],
+            "user_id": self.users[index],
+            "timestamp": self.moments[index],
+            **{member: objects[index] for member, objects in self.members.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What one action makes of the rows of a batch.
 
     Attributes:
         users: The user of each row; None where the identifier is unusable.
-        payloads: The call of each row, for an invalid row what could be made of it; None where
-            `when` did not select the row.
+        payloads: The call of each row, also of a row that is not sent.
+        skipped: Indices of rows that `when` did not select.
         invalid: Problems by index, of rows that are refused here.
         omitted: Problems by index, of rows that are sent without some value.
-        skipped: Rows that `when` did not select.
     """
 
     users: list[str | None]
-    payloads: list[Payload | None]
+    payloads: Objects | Events
+    skipped: Collection[int]
     invalid: Mapping[int, list[Problem]]
     omitted: Mapping[int, list[Problem]]
-    skipped: int = 0
 
     @property
     def plain(self) -> bool:
         """Whether every row makes a call, and nothing was left out."""
-        return not (self.invalid or self.omitted or self.skipped)
+        return not (self.skipped or self.invalid or self.omitted)
 
 
 class _Problems(dict[int, list[Problem]]):
@@ -68,29 +158,20 @@ def make_calls(batch: ColumnBatch, action: ActionPlan, reject_invalid: bool) -> 
     """
     invalid, omitted = _Problems(), _Problems()
     other = invalid if reject_invalid else omitted
-    payloads: list[Payload]
     users = _required(batch, action.user, invalid)
+    payloads: Objects | Events
     if isinstance(action, IdentifyPlan):
-        payloads = _profiles(batch, action, users, other)
+        payloads = _objects(
+            batch, action.profile, action.nulls == "clear", other, {"user_id": users}
+        )
     else:
         payloads = _events(batch, action, users, invalid, other)
-    made: list[Payload | None] = [*payloads]
-    unselected = _unselected(batch, action.conditions, invalid)
-    for index in unselected:
-        made[index] = None
+    skipped = _unselected(batch, action.conditions, invalid)
+    for index in skipped:
         invalid.pop(index, None)
+    for index in (*skipped, *invalid):
         omitted.pop(index, None)
-    for index in invalid:
-        omitted.pop(index, None)
-    return Calls(users, made, invalid, omitted, len(unselected))
-
-
-def _profiles(
-    batch: ColumnBatch, action: IdentifyPlan, users: list[str | None], problems: _Problems
-) -> list[Payload]:
-    return _objects(
-        batch, action.profile, action.nulls == "clear", problems, {"user_id": users}
-    )
+    return Calls(users, payloads, skipped, invalid, omitted)
 
 
 def _events(
@@ -99,23 +180,18 @@ def _events(
     users: list[str | None],
     invalid: _Problems,
     problems: _Problems,
-) -> list[Payload]:
-    clear = action.nulls == "clear"
-    names = _required(batch, action.event, invalid)
-    moments = _required(batch, action.timestamp, invalid)
-    events: list[Payload] = [
-        {"event": name, "user_id": user, "timestamp": moment}
-        for name, user, moment in zip(names, users, moments, strict=True)
-    ]
-    for member, bindings in (
-        ("user_attributes", action.user_attributes),
-        ("value", action.properties),
-    ):
-        if bindings:
-            objects = _objects(batch, bindings, clear, problems)
-            for event, value in zip(events, objects, strict=True):
-                event[member] = value
-    return events
+) -> Events:
+    bound = {"user_attributes": action.user_attributes, "value": action.properties}
+    return Events(
+        _required(batch, action.event, invalid),
+        users,
+        _required(batch, action.timestamp, invalid),
+        {
+            member: _objects(batch, bindings, action.nulls == "clear", problems)
+            for member, bindings in bound.items()
+            if bindings
+        },
+    )
 
 
 def _objects(
@@ -124,38 +200,28 @@ def _objects(
     clear: bool,
     problems: _Problems,
     always: Mapping[str, list[Any]] = MappingProxyType({}),
-) -> list[Payload]:
-    """One dict a row, without the values that are null or broken.
+) -> Objects:
+    """Brings columns into their wire form.
 
     Args:
         batch: The rows.
         bindings: What goes into the dicts.
-        clear: Whether nulls are kept.
+        clear: Whether nulls are sent.
         problems: Takes what is broken.
         always: Columns in their wire form that every dict begins with.
     """
-    broken: list[tuple[int, str]] = []
+    broken: dict[int, set[str]] = {}
     columns: list[list[Any]] = [*always.values()]
     for binding in bindings:
         values, found = _written(batch, binding)
         columns.append(values)
         for index, reason in found.items():
             problems.note(index, binding.column or binding.target, reason)
-            broken.append((index, binding.target))
-    names = (*always, *(binding.target for binding in bindings))
-    # dict, map and zip run in C: this is the dearest step of all
-    objects: list[Payload] = list(map(dict, map(zip, repeat(names), zip(*columns, strict=True))))
-    if clear:
-        for index, name in broken:
             # a broken value is not a null: it must not clear what Xtremepush has
-            del objects[index][name]
-        return objects
-    for name, values in zip(names, columns, strict=True):
-        if None in values:
-            for index, value in enumerate(values):
-                if value is None:
-                    del objects[index][name]
-    return objects
+            broken.setdefault(index, set()).add(binding.target)
+    holes = not clear and any(None in values for values in columns)
+    names = (*always, *(binding.target for binding in bindings))
+    return Objects(names, columns, holes, broken)
 
 
 def _required(batch: ColumnBatch, binding: Binding, invalid: _Problems) -> list[Any]:
@@ -196,7 +262,7 @@ def _drifted(batch: ColumnBatch, variants: Sequence[str]) -> dict[int, str]:
 
 def _unselected(
     batch: ColumnBatch, conditions: Sequence[Condition], invalid: _Problems
-) -> list[int]:
+) -> Collection[int]:
     """Rows that `when` leaves out. Where the deciding value drifted, the row is invalid instead:
     skipping it would hide that a campaign may have missed it."""
     left_out: set[int] = set()
@@ -215,4 +281,4 @@ def _unselected(
     for index, problem in drifted.items():
         if index not in left_out:
             invalid.note(index, *problem)
-    return sorted(left_out)
+    return left_out

@@ -253,7 +253,8 @@ def _wire_datetime(value: datetime) -> str:
             value = value.astimezone(timezone.utc)
     except OverflowError:
         raise _Unfit("a date-time out of range") from None
-    return f"{value.replace(tzinfo=None, microsecond=0).isoformat(' ')} +00:00"
+    # the first 19 characters are date and time, whatever follows
+    return f"{value.isoformat(' ')[:19]} +00:00"
 
 
 def attribute(values: Sequence[Any]) -> Formatted:
@@ -294,7 +295,8 @@ def json_value(values: Sequence[Any]) -> Formatted:
     kinds = set(map(type, values)) - {type(None)}
     if kinds <= {bool} or kinds == {str} or (kinds == {int} and _all_int64(values)):
         return Formatted(list(values), _NO_PROBLEMS)
-    if kinds == {float} and all(map(math.isfinite, (v for v in values if v is not None))):
+    # a sum is finite only if everything in it is
+    if kinds == {float} and None not in values and math.isfinite(sum(values)):
         return Formatted(list(values), _NO_PROBLEMS)
     return _each(values, _json)
 

@@ -152,13 +152,13 @@ class TablePlan:
         table: Name of the table.
         identifies: Actions that make identify calls, in the order the user wrote them.
         tracks: Actions that make track calls, in that order.
-        json_columns: Columns of the type JSON, which parquet holds as text.
+        types: dlt data type by column.
     """
 
     table: str
     identifies: tuple[IdentifyPlan, ...]
     tracks: tuple[TrackPlan, ...]
-    json_columns: frozenset[str]
+    types: Mapping[str, str | None]
 
     @property
     def actions(self) -> tuple[ActionPlan, ...]:
@@ -210,7 +210,7 @@ def plan_table(columns: TableColumns, actions: Sequence[Action]) -> TablePlan:
         columns.table,
         tuple(plan for plan in plans if isinstance(plan, IdentifyPlan)),
         tuple(plan for plan in plans if isinstance(plan, TrackPlan)),
-        frozenset(name for name, kind in columns.types.items() if kind == "json"),
+        columns.types,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -45,9 +46,9 @@ class ExternalRoute:
         """A row of an import; its values stand in the order of the payload's members."""
         return orjson.dumps([*payload.values()], default=encode_number)
 
-    def encode_event(self, payload: Payload) -> bytes:
-        """An item of `events`."""
-        return orjson.dumps(payload, default=encode_number)
+    def encode_events(self, payloads: Iterable[Payload]) -> list[bytes]:
+        """Items of `events`."""
+        return list(map(partial(orjson.dumps, default=encode_number), payloads))
 
     def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
         """Imports profiles that carry the same columns (reference, section 4).
@@ -66,7 +67,7 @@ class ExternalRoute:
         """Hits events in one batch (reference, section 5.2).
 
         Args:
-            records: What `encode_event` made.
+            records: What `encode_events` made.
         """
         return self._post(
             self._assumptions.event_path,

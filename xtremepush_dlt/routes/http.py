@@ -41,7 +41,7 @@ class HttpSession:
         Returns:
             The reply, or the verdict on its absence.
         """
-        session = self._session()
+        session = self._session(url)
         try:
             response = session.post(
                 url,
@@ -74,23 +74,26 @@ class HttpSession:
                 session.close()
             self._sessions.clear()
 
-    def _session(self) -> requests.Session:
+    def _session(self, url: str) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = requests.Session()
             adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
+            # proxies and certificates of the environment, looked up once and not at each request;
             # a ~/.netrc entry for the host must not add a credential of its own
-            session.auth = _no_auth
+            found = session.merge_environment_settings(url, {}, None, None, None)
+            session.proxies, session.verify, session.cert = (
+                found["proxies"],
+                found["verify"],
+                found["cert"],
+            )
+            session.trust_env = False
             self._local.session = session
             with self._lock:
                 self._sessions.append(session)
         return session
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _never_sent(error: requests.ConnectionError) -> bool:
