@@ -121,8 +121,10 @@ def _credentials_object(values: Mapping[str, Any]) -> XtremepushCredentials:
 
 
 def _refuse_unknown(keywords: Mapping[str, Any]) -> None:
-    """dlt only warns about an unknown keyword and drops it; a misspelled setting must not pass."""
-    settings = [name for name in inspect.signature(xtremepush.__init__).parameters if name != "self"]
+    """Dlt only warns about an unknown keyword and drops it; a misspelled setting must not pass."""
+    settings = [
+        name for name in inspect.signature(xtremepush.__init__).parameters if name != "self"
+    ]
     known = {*XtremepushClientConfiguration.get_resolvable_fields()} | {
         *DestinationCapabilitiesContext.get_resolvable_fields()
     }

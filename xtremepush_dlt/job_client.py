@@ -105,7 +105,7 @@ class XtremepushClient(JobClientBase):
 
     def verify_schema(
         self,
-        only_tables: Iterable[str] = None,  # type: ignore[assignment]  # dlt passes None for all tables
+        only_tables: Iterable[str] = None,  # type: ignore[assignment]  # noqa: RUF013  # as dlt declares it
         new_jobs: Iterable[ParsedLoadJobFileName] | None = None,
     ) -> list[PreparedTableSchema]:
         """Checks every table that has rows to deliver, before the first request.
@@ -124,7 +124,11 @@ class XtremepushClient(JobClientBase):
         return tables
 
     def create_load_job(
-        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+        self,
+        table: PreparedTableSchema,
+        file_path: str,
+        load_id: str,  # noqa: ARG002  # dlt's interface
+        restore: bool = False,  # noqa: ARG002  # a resumed job looks into the journal anyway
     ) -> LoadJob:
         """Makes the job of a load file; dlt's own tables are done at once."""
         if self._is_passed_over(str(table["name"])):
@@ -144,7 +148,7 @@ class XtremepushClient(JobClientBase):
         """The plan of a table; None for tables that are passed over."""
         return None if self._is_passed_over(table) else self._make_plan(table)
 
-    def __enter__(self) -> XtremepushClient:
+    def __enter__(self) -> XtremepushClient:  # noqa: PYI034  # typing.Self needs Python 3.11
         return self
 
     def __exit__(
@@ -157,12 +161,12 @@ class XtremepushClient(JobClientBase):
 
     def _is_passed_over(self, table: str) -> bool:
         separator = self.schema.naming.PATH_SEPARATOR
-        root = table.split(separator)[0] if separator else table
-        return bool(
-            is_dlt_table_or_column(table, self.schema._dlt_tables_prefix)
-            or root in _REPORTS_OF_DLT
-            or table in _REPORTS_OF_DLT
-        )
+        root = table.split(separator, maxsplit=1)[0] if separator else table
+        return bool(self._is_internal(table) or root in _REPORTS_OF_DLT or table in _REPORTS_OF_DLT)
+
+    def _is_internal(self, name: str) -> bool:
+        prefix = self.schema._dlt_tables_prefix  # noqa: SLF001  # dlt's own destinations read it too
+        return bool(is_dlt_table_or_column(name, prefix))
 
     def _refuse_disposition(self, name: str) -> None:
         table = self.prepare_load_table(name)
@@ -207,11 +211,7 @@ class XtremepushClient(JobClientBase):
             table,
             types={name: column.get("data_type") for name, column in columns.items()},
             variants=variants,
-            internal=frozenset(
-                name
-                for name in columns
-                if is_dlt_table_or_column(name, self.schema._dlt_tables_prefix)
-            ),
+            internal=frozenset(name for name in columns if self._is_internal(name)),
             primary_key=tuple(
                 name for name, column in columns.items() if column.get("primary_key")
             ),

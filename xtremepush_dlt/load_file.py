@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -13,7 +14,7 @@ from dlt.common.storages import FileStorage
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 
 from xtremepush_dlt.exceptions import UnreadableFileError
-from xtremepush_dlt.mapping.columns import ColumnBatch
+from xtremepush_dlt.mapping.columns import ColumnBatch, Unreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 ROWS_IN_BATCH = 1000
 """Rows that are mapped at once: enough to make columns worth it, few enough to stay in cache."""
 
+_WIRE_LENGTH = len("YYYY-MM-DD HH:MM:SS +00:00")
 _FIRST_MARK, _DATETIME_MARK = chr(PUA_START), chr(PUA_START + 1)
 
 
@@ -53,7 +55,7 @@ def read_load_file(
                 "Xtremepush takes typed-jsonl and parquet. Remove `loader_file_format` from the "
                 "arguments of run() and from the resource."
             )
-    except (orjson.JSONDecodeError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (orjson.JSONDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _damaged(file, error) from None
 
 
@@ -74,7 +76,10 @@ def _read_jsonl(
         for line in lines:
             parsed = orjson.loads(line)
             # typed-jsonl writes a buffer of rows as one list a line
-            pending.extend(parsed if isinstance(parsed, list) else [parsed])
+            rows = parsed if isinstance(parsed, list) else [parsed]
+            if not set(map(type, rows)) <= {dict}:
+                raise EOFError("a line holds something else than rows")
+            pending.extend(rows)
             while len(pending) >= ROWS_IN_BATCH:
                 yield _batch_of_records(pending[:ROWS_IN_BATCH], start, names, types)
                 start += ROWS_IN_BATCH
@@ -99,9 +104,7 @@ def _batch_of_records(
     return ColumnBatch(start, len(records), columns, frozenset(wire))
 
 
-def _columns(
-    records: Sequence[Mapping[str, Any]], names: Sequence[str]
-) -> Iterable[Sequence[Any]]:
+def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterable[Sequence[Any]]:
     if len(names) > 1:
         try:
             return zip(*map(itemgetter(*names), records), strict=True)
@@ -165,29 +168,74 @@ def _batch_of_arrow(
     wire: set[str] = set()
     for name, array in zip(table.schema.names, table.columns, strict=True):
         if pa.types.is_timestamp(array.type):
-            columns[name] = _wire_datetimes(array)
-            wire.add(name)
-        elif types.get(name) == "json":
-            columns[name] = [_parsed(value) for value in array.to_pylist()]
+            columns[name], in_calendar = _wire_datetimes(array)
+            if in_calendar:
+                wire.add(name)
         else:
-            columns[name] = array.to_pylist()
+            columns[name] = _values(array)
+            if types.get(name) == "json":
+                columns[name] = [_parsed(value) for value in columns[name]]
     return ColumnBatch(start, table.num_rows, columns, frozenset(wire))
 
 
-def _wire_datetimes(array: pa.Array) -> list[str | None]:
+def _wire_datetimes(array: pa.Array) -> tuple[list[Any], bool]:
     """`YYYY-MM-DD HH:MM:SS +00:00`, made by Arrow: datetime objects would cost more than the rest.
 
     Arrow keeps moments that have a timezone in UTC, and moments without one mean UTC here.
+
+    Returns:
+        The values, and whether all of them are in the wire form; PostgreSQL's `infinity`, for
+        one, lies in no calendar.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     naive = array.cast(pa.timestamp(array.type.unit))
     seconds = pc.floor_temporal(naive, unit="second").cast(pa.timestamp("s"), safe=False)
-    texts: list[str | None] = pc.binary_join_element_wise(
-        seconds.cast(pa.string()), "+00:00", " "
-    ).to_pylist()
-    return texts
+    texts = pc.binary_join_element_wise(seconds.cast(pa.string()), "+00:00", " ")
+    lengths = pc.min_max(pc.utf8_length(texts)).as_py()
+    if lengths["min"] == lengths["max"] == _WIRE_LENGTH or array.null_count == len(array):
+        return texts.to_pylist(), True
+    return [
+        Unreadable() if text is not None and len(text) != _WIRE_LENGTH else text
+        for text in texts.to_pylist()
+    ], False
+
+
+def _values(array: pa.Array) -> list[Any]:
+    try:
+        values: list[Any] = array.to_pylist()
+    except (ValueError, OverflowError):
+        # nanoseconds, or a date that Python's calendar does not hold
+        values = [_value(scalar) for scalar in _without_nanoseconds(array)]
+    return values
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return Unreadable()
+
+
+def _without_nanoseconds(array: pa.Array) -> pa.Array:
+    return array.cast(_in_microseconds(array.type), safe=False)
+
+
+def _in_microseconds(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_time64(kind):
+        return pa.time64("us")
+    if pa.types.is_list(kind):
+        return pa.list_(_in_microseconds(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_in_microseconds(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_in_microseconds(field.type)) for field in kind])
+    return kind
 
 
 def _parsed(value: Any) -> Any:

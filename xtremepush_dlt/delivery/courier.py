@@ -18,7 +18,7 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from xtremepush_dlt.delivery.crew import Consignment, Crew
 from xtremepush_dlt.delivery.dispatch import DeliverySettings, Dispatcher, Route
 from xtremepush_dlt.delivery.journal import Journal, PassKey, Progress
-from xtremepush_dlt.delivery.lanes import Lanes, Load, Made, Record
+from xtremepush_dlt.delivery.lanes import Lanes, Made, Record
 from xtremepush_dlt.delivery.throttle import Throttle
 from xtremepush_dlt.exceptions import RowsUnaccountedError
 from xtremepush_dlt.mapping.calls import make_calls
@@ -28,9 +28,6 @@ from xtremepush_dlt.routes.verdict import Answer
 
 IDENTIFY, TRACK = "identify", "track"
 _UNFINISHED = ("new_jobs", "started_jobs")
-
-_SILENT_MOST = 10_000
-"""Rows that make no call and wait on a lane: more would make memory grow with the file."""
 
 ReadFile = Callable[[str, Sequence[str], Mapping[str, "str | None"]], Iterator[ColumnBatch]]
 PlanOf = Callable[[str], "TablePlan | None"]
@@ -116,9 +113,7 @@ class Courier:
         if progress.ended:
             return
         labels = {action.index: action.label for action in actions}
-        self._journal.write(
-            {"k": "began", "table": plan.table, "actions": [*labels.items()]}, key
-        )
+        self._journal.write({"k": "began", "table": plan.table, "actions": [*labels.items()]}, key)
         size = (
             self._settings.profile_batch_size
             if phase == IDENTIFY
@@ -132,9 +127,7 @@ class Courier:
             key, lanes, self._route, self._journal, self._throttle, self._settings
         )
         self._settle_tasks(dispatcher, key, progress)
-        deliver = (
-            dispatcher.deliver_profiles if phase == IDENTIFY else dispatcher.deliver_events
-        )
+        deliver = dispatcher.deliver_profiles if phase == IDENTIFY else dispatcher.deliver_events
         rows: int | None = None
         with Crew(lanes, size, deliver) as crew:
             rows = self._load(crew, lanes, size, chain(first, batches), actions, progress)
@@ -163,16 +156,9 @@ class Courier:
             rows = batch.start + batch.length
             on_lanes.put(batch.start, [self._made(batch, action) for action in actions])
             end = rows * len(actions)
-            for lane, load in enumerate(on_lanes.loads):
-                while len(load.sequences) > size:
-                    upto = load.sequences[size]
-                    full, load = load.between(0, upto), load.between(upto, end)
-                    on_lanes.loads[lane] = load
-                    if not crew.hand_over(Consignment(lane, full, upto)):
-                        return None
-                if len(load.skipped) + len(load.refused) > _SILENT_MOST:
-                    on_lanes.loads[lane] = Load()
-                    if not crew.hand_over(Consignment(lane, load, end)):
+            for lane in range(lanes):
+                for load, upto in on_lanes.take(lane, size, end):
+                    if not crew.hand_over(Consignment(lane, load, upto)):
                         return None
         end = rows * len(actions)
         for lane, load in enumerate(on_lanes.loads):
@@ -195,9 +181,7 @@ class Courier:
         for task_id, task in list(progress.tasks.items()):
             verdict = dispatcher.follow(task_id)
             if verdict.answer is Answer.DELIVERED:
-                self._journal.write(
-                    {"k": "settled", "task": task_id, "tally": task["tally"]}, key
-                )
+                self._journal.write({"k": "settled", "task": task_id, "tally": task["tally"]}, key)
             else:
                 # its rows are sent again: identify is idempotent
                 self._journal.write({"k": "task_failed", "task": task_id}, key)
@@ -211,7 +195,7 @@ class Courier:
             try:
                 yield from self._read_file(str(path), names, types)
             except FileNotFoundError:
-                if attempt == 9:  # noqa: PLR2004  # the last attempt
+                if attempt == 9:  # the last attempt
                     raise
                 continue
             return

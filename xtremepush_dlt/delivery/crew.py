@@ -57,7 +57,7 @@ class Crew:
             for lane, waiting in enumerate(self._queues)
         ]
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> Crew:  # noqa: PYI034  # typing.Self needs Python 3.11
         for thread in self._threads:
             thread.start()
         return self

@@ -36,15 +36,20 @@ class Route(Protocol):
     frame_bytes: int
     """Bytes of a request's body around its records."""
 
-    def encode_profile(self, payload: Payload) -> bytes: ...
+    def encode_profile(self, payload: Payload) -> bytes:
+        """Encodes a profile, its values in the order of its columns."""
 
-    def encode_events(self, payloads: Iterable[Payload]) -> list[bytes]: ...
+    def encode_events(self, payloads: Iterable[Payload]) -> list[bytes]:
+        """Encodes events."""
 
-    def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict: ...
+    def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
+        """Sends encoded profiles that carry the same columns."""
 
-    def send_events(self, records: Sequence[bytes]) -> Verdict: ...
+    def send_events(self, records: Sequence[bytes]) -> Verdict:
+        """Sends encoded events."""
 
-    def look_up_task(self, task_id: str) -> Verdict: ...
+    def look_up_task(self, task_id: str) -> Verdict:
+        """Asks how an import task is doing; `ACCEPTED` while it runs."""
 
 
 @dataclass(frozen=True)

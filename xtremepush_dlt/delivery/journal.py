@@ -127,11 +127,12 @@ class Journal:
         self._lock = threading.Lock()
         self._progress: dict[PassKey, Progress] = {}
         intact = 0
-        for record, intact in _read(self._path):
+        for record, behind in _read(self._path):
+            intact = behind
             if "file" in record:
                 self.progress(PassKey(record["file"], record["phase"])).apply(record)
         # a line that was cut short would swallow the next one
-        self._file = open(self._path, "ab")  # noqa: SIM115  # closed by close(): it lives as long as the package is delivered
+        self._file = self._path.open("ab")
         self._file.truncate(intact)
         self.write({"k": "run"})
 
@@ -139,9 +140,7 @@ class Journal:
         """How far a pass has come; kept up to date by `write`."""
         return self._progress.setdefault(key, Progress())
 
-    def write(
-        self, record: Record, key: PassKey | None = None, lazy: bool = False
-    ) -> None:
+    def write(self, record: Record, key: PassKey | None = None, lazy: bool = False) -> None:
         """Appends a record, which outlives the process from here on.
 
         It is as durable as the load package that it stands in: dlt does not wait for the disk
@@ -203,4 +202,3 @@ def _as_text(value: Any) -> Any:
         return encode_number(value)
     except TypeError:
         return str(value)
-

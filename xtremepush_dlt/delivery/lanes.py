@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from operator import itemgetter
@@ -12,8 +12,11 @@ from typing import NamedTuple, Union
 
 from xtremepush_dlt.mapping.calls import Calls, Payload, Problem
 
-Record = Union[bytes, Payload]
+Record = Union[bytes, Payload]  # noqa: UP007  # evaluated at run time, also on Python 3.10
 """An event as it is sent, or a profile that may still be merged with a later one."""
+
+_SILENT_MOST = 10_000
+"""Rows that make no call and wait on a lane: more would make memory grow with the file."""
 
 
 def lane_of(user: str | None, lanes: int) -> int:
@@ -138,6 +141,27 @@ class Lanes:
         else:
             self._put_rows(start, made)
 
+    def take(self, lane: int, size: int, end: int) -> Iterator[tuple[Load, int]]:
+        """Takes what is enough to be delivered off a lane.
+
+        Args:
+            lane: The lane.
+            size: Calls to take at a time.
+            end: Sequence number behind the last row that was put.
+
+        Yields:
+            Loads, each with the sequence number behind the last row that it accounts for.
+        """
+        load = self.loads[lane]
+        while len(load.sequences) > size:
+            upto = load.sequences[size]
+            taken, load = load.between(0, upto), load.between(upto, end)
+            self.loads[lane] = load
+            yield taken, upto
+        if len(load.skipped) + len(load.refused) > _SILENT_MOST:
+            self.loads[lane] = Load()
+            yield load, end
+
     def _put_calls(self, start: int, made: Made) -> None:
         """The common case: every row makes one call, and none is settled."""
         users = made.calls.users
@@ -175,9 +199,7 @@ class Lanes:
                 event_id = event_ids[index] if event_ids else ()
                 if problems := calls.invalid.get(index):
                     load.refused.append(
-                        Refused(
-                            sequence, action, user, calls.payloads[index], event_id, problems
-                        )
+                        Refused(sequence, action, user, calls.payloads[index], event_id, problems)
                     )
                     continue
                 load.sequences.append(sequence)

@@ -77,6 +77,11 @@ class Tally:
         """Reads what `to_json` wrote."""
         return cls(
             Counter({(of, Outcome(outcome)): n for of, outcome, n in data["outcomes"]}),
-            Counter({(of, Outcome(outcome), col, why): n for of, outcome, col, why, n in data["reasons"]}),
+            Counter(
+                {
+                    (of, Outcome(outcome), col, why): n
+                    for of, outcome, col, why, n in data["reasons"]
+                }
+            ),
             Counter({(of, column, why): n for of, column, why, n in data["omissions"]}),
         )

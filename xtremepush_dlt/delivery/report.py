@@ -186,14 +186,12 @@ def _report(folders: Iterable[Path]) -> DeliveryReport:
     )
 
 
-def _add_outcomes(
-    reports: dict[tuple[str, str], ActionReport], records: Iterable[Record]
-) -> None:
+def _add_outcomes(reports: dict[tuple[str, str], ActionReport], records: Iterable[Record]) -> None:
     passes: dict[PassKey, tuple[str, dict[int, str]]] = {}
     for record in records:
         if record["k"] == "began":
             key = PassKey(record["file"], record["phase"])
-            passes[key] = (record["table"], {index: label for index, label in record["actions"]})
+            passes[key] = (record["table"], dict(record["actions"]))
             for label in passes[key][1].values():
                 _entry(reports, record["table"], label)
         elif record["k"] == "settled":

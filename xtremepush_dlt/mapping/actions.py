@@ -43,6 +43,7 @@ column = Column
 Source: TypeAlias = Union[str, Column, int, float, bool, None]
 """Where a value comes from: a string or `Column` names a column, a number or boolean is itself."""
 
+_SCALARS = (str, int, float, bool, type(None))
 Scalar: TypeAlias = Union[str, int, float, bool, None]
 When: TypeAlias = Mapping[str, Union[Scalar, Iterable[Scalar]]]
 Nulls: TypeAlias = Literal["skip", "clear"]
@@ -96,12 +97,14 @@ class Identify:
         for field in ("email", "mobile_number", "language", "timezone"):
             if getattr(self, field) is not None:
                 _check_column("identify", field, getattr(self, field))
-        object.__setattr__(self, "attributes", _selection("identify", "attributes", self.attributes))
+        object.__setattr__(
+            self, "attributes", _selection("identify", "attributes", self.attributes)
+        )
         object.__setattr__(self, "when", _when("identify", self.when))
         _check_nulls("identify", self.nulls)
         reserved = set(self.attributes or ()) & set(SYSTEM_ATTRIBUTES)
         if isinstance(self.attributes, Mapping) and reserved:
-            name = sorted(reserved)[0]
+            name = min(reserved)
             raise InvalidActionError(
                 f"identify(attributes=...) cannot write `{name}`, which Xtremepush reserves. "
                 f"Use the keyword: identify({name}=...)."
@@ -144,7 +147,7 @@ class Track:
     _: KW_ONLY
     timestamp: str | Column
     user_id: str | Column = AUTO
-    event_id: str | Iterable[str] | None = None
+    event_id: str | Column | Iterable[str | Column] | None = None
     properties: Selection = None
     user_attributes: Selection = ()
     when: When | None = None
@@ -161,8 +164,8 @@ class Track:
         _check_column("track", "user_id", self.user_id)
         ids = self.event_id
         if ids is not None:
-            ids = (ids,) if isinstance(ids, str) else tuple(ids)
-            object.__setattr__(self, "event_id", ids)
+            ids = [ids] if isinstance(ids, (str, Column)) else ids
+            object.__setattr__(self, "event_id", _selection("track", "event_id", ids))
         for field in ("properties", "user_attributes"):
             value = _selection("track", field, getattr(self, field))
             object.__setattr__(self, field, value)
@@ -183,6 +186,9 @@ class Track:
 
 identify = Identify
 track = Track
+_DICTS = ("attributes", "properties", "user_attributes", "when")
+"""Fields that may be dicts themselves, and never hold a `Column`."""
+
 Action: TypeAlias = Union[Identify, Track]
 
 
@@ -195,7 +201,11 @@ def action_from_hint(hint: Mapping[str, Any]) -> Action:
     Raises:
         InvalidActionError: If it is no action of this version of the package.
     """
-    arguments = {key: _from_json(value) for key, value in hint.items() if key != "type"}
+    arguments = {
+        key: value if key in _DICTS else _from_json(value)
+        for key, value in hint.items()
+        if key != "type"
+    }
     try:
         if hint.get("type") == "identify":
             return Identify(**arguments)
@@ -276,12 +286,15 @@ def _when(action: str, when: Any) -> Any:
     checked: dict[str, Any] = {}
     for name, wanted in when.items():
         _check_column(action, "when", name)
-        several = not isinstance(wanted, (str, int, float, bool, type(None)))
-        values = tuple(wanted) if several and isinstance(wanted, Iterable) else (wanted,)
-        if not all(isinstance(value, (str, int, float, bool, type(None))) for value in values):
+        several = isinstance(wanted, Iterable) and not isinstance(wanted, (str, bytes, Mapping))
+        values = list(wanted) if several else [wanted]
+        if isinstance(wanted, (set, frozenset)):
+            # the order of a set differs from run to run, and the schema would with it
+            values.sort(key=repr)
+        if not all(isinstance(value, _SCALARS) for value in values):
             raise InvalidActionError(
                 f"{action}(when={{{name!r}: ...}}) compares with strings, numbers, booleans and "
                 "None. Anything richer is resource.add_filter(...)."
             )
-        checked[name] = values
+        checked[name] = tuple(values)
     return checked

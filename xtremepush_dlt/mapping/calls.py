@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from xtremepush_dlt.mapping import formats
 from xtremepush_dlt.mapping.columns import ColumnBatch
-from xtremepush_dlt.mapping.formats import timestamp as timestamp_format
 from xtremepush_dlt.mapping.plan import (
     ActionPlan,
     Binding,
@@ -17,6 +18,9 @@ from xtremepush_dlt.mapping.plan import (
     IdentifyPlan,
     TrackPlan,
 )
+
+_TAKE_DATETIMES = (formats.timestamp, formats.attribute, formats.json_value)
+"""Formats that leave a date-time in its wire form as it is."""
 
 Payload = dict[str, Any]
 """An identify call: wire value by profile column. A track call: an item of `events`."""
@@ -51,7 +55,11 @@ class Objects:
         rows = zip(*self.columns, strict=True)
         if self.holes:
             return (
-                {name: value for name, value in zip(self.names, row) if value is not None}
+                {
+                    name: value
+                    for name, value in zip(self.names, row, strict=True)
+                    if value is not None
+                }
                 for row in rows
             )
         # dict, map and zip run in C: this is the dearest step of all
@@ -105,7 +113,9 @@ class Events:
                 **dict(zip(self.members, objects, strict=True)),
             }
             for (name, user, moment), objects in zip(
-                rows, zip(*self.members.values(), strict=True) if self.members else repeat(())
+                rows,
+                zip(*self.members.values(), strict=True) if self.members else repeat(()),
+                strict=False,  # without members there is nothing to keep in step
             )
         )
 
@@ -239,11 +249,12 @@ def _written(batch: ColumnBatch, binding: Binding) -> tuple[list[Any], Mapping[i
     if binding.column is None:
         return [binding.constant] * batch.length, {}
     values = batch.column(binding.column)
-    wire = binding.column in batch.wire_datetimes
-    if wire and binding.write is timestamp_format:
-        found: Mapping[int, str] = {}
-    else:
+    found: Mapping[int, str] = {}
+    if binding.column not in batch.wire_datetimes:
         values, found = binding.write(values)
+    elif binding.write not in _TAKE_DATETIMES:
+        found = {i: "a date-time" for i, value in enumerate(values) if value is not None}
+        values = [None] * batch.length
     if drifted := _drifted(batch, binding.variants):
         found = {**found, **drifted}
     return values, found
@@ -263,8 +274,11 @@ def _drifted(batch: ColumnBatch, variants: Sequence[str]) -> dict[int, str]:
 def _unselected(
     batch: ColumnBatch, conditions: Sequence[Condition], invalid: _Problems
 ) -> Collection[int]:
-    """Rows that `when` leaves out. Where the deciding value drifted, the row is invalid instead:
-    skipping it would hide that a campaign may have missed it."""
+    """Rows that `when` leaves out.
+
+    Where the deciding value drifted, the row is invalid instead: skipping it would hide that a
+    campaign may have missed it.
+    """
     left_out: set[int] = set()
     drifted: dict[int, Problem] = {}
     for condition in conditions:
@@ -276,9 +290,19 @@ def _unselected(
         left_out.update(
             index
             for index, value in enumerate(batch.column(condition.column))
-            if value not in wanted and index not in moved
+            if index not in moved and not _is_wanted(value, wanted)
         )
     for index, problem in drifted.items():
         if index not in left_out:
             invalid.note(index, *problem)
     return left_out
+
+
+def _is_wanted(value: Any, wanted: Sequence[Any]) -> bool:
+    if isinstance(value, datetime):
+        # as it would have come from a parquet file
+        value = formats.timestamp([value]).values[0]
+    try:
+        return value in wanted
+    except ArithmeticError:
+        return False  # a signalling NaN refuses to be compared

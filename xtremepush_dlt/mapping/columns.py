@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
+class Unreadable:
+    """Stands for a value that Python has no object for; every format refuses it."""
+
+
 @dataclass(frozen=True)
 class ColumnBatch:
     """Some consecutive rows of a load file.

@@ -24,6 +24,9 @@ TEXT_LENGTH = 101
 _DEEPEST = 200
 """Levels of nested JSON that are sent; the encoder stops soon after."""
 
+_DIGITS_MOST = 400
+"""Digits of a number that are written out: more than any float has, fewer than do harm."""
+
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -43,7 +46,7 @@ Format = Callable[[Sequence[Any]], Formatted]
 _NO_PROBLEMS: Mapping[int, str] = {}
 
 
-class _Unfit(Exception):
+class _UnfitError(Exception):
     """A value breaks its rule; the message is the reason."""
 
 
@@ -56,7 +59,7 @@ def _each(values: Sequence[Any], convert: Callable[[Any], Any]) -> Formatted:
             continue
         try:
             converted.append(convert(value))
-        except _Unfit as unfit:
+        except _UnfitError as unfit:
             problems[index] = str(unfit)
             converted.append(None)
     return Formatted(converted, problems)
@@ -65,7 +68,7 @@ def _each(values: Sequence[Any], convert: Callable[[Any], Any]) -> Formatted:
 def user_id(values: Sequence[Any]) -> Formatted:
     """The external user ID as text: trimmed text, or the digits of a whole number (section 11)."""
     kinds = set(map(type, values))
-    if kinds == {int}:
+    if kinds == {int} and _all_int64(values):
         return Formatted(list(map(str, values)), _NO_PROBLEMS)
     if kinds == {str}:
         trimmed = [text.strip() for text in values]
@@ -77,21 +80,20 @@ def user_id(values: Sequence[Any]) -> Formatted:
 def _user_id(value: Any) -> str | None:
     if isinstance(value, str):
         if not (text := value.strip()):
-            raise _Unfit("blank")
+            raise _UnfitError("blank")
         return text
     if isinstance(value, bool):
-        raise _Unfit("a boolean is no identifier")
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, (float, Decimal)):
+        raise _UnfitError("a boolean is no identifier")
+    if isinstance(value, (int, float, Decimal)):
         if _is_no_number(value):
             return None
+        _refuse_huge(value)
         if value != int(value):
-            raise _Unfit("a number with a fraction is no identifier")
+            raise _UnfitError("a number with a fraction is no identifier")
         return str(int(value))
     if isinstance(value, UUID):
         return str(value)
-    raise _Unfit("neither text nor a whole number")
+    raise _UnfitError("neither text nor a whole number")
 
 
 def event_name(values: Sequence[Any]) -> Formatted:
@@ -101,9 +103,9 @@ def event_name(values: Sequence[Any]) -> Formatted:
 
 def _event_name(value: Any) -> str:
     if not isinstance(value, str):
-        raise _Unfit("not text")
+        raise _UnfitError("not text")
     if not (text := value.strip()):
-        raise _Unfit("blank")
+        raise _UnfitError("blank")
     return text
 
 
@@ -117,12 +119,12 @@ def email(values: Sequence[Any]) -> Formatted:
 
 def _email(value: Any) -> str | None:
     if not isinstance(value, str):
-        raise _Unfit("not text")
+        raise _UnfitError("not text")
     text = value.strip()
     if not text:
         return None
     if not _EMAIL.fullmatch(text):
-        raise _Unfit("not an e-mail address")
+        raise _UnfitError("not an e-mail address")
     return text
 
 
@@ -136,7 +138,7 @@ def mobile_number(values: Sequence[Any]) -> Formatted:
 
 def _mobile_number(value: Any) -> str | None:
     if isinstance(value, bool):
-        raise _Unfit("not a phone number")
+        raise _UnfitError("not a phone number")
     if isinstance(value, (int, float, Decimal)):
         digits = _user_id(value)
         if digits is None:
@@ -147,13 +149,13 @@ def _mobile_number(value: Any) -> str | None:
             return None
         digits = digits[1:] if digits.startswith("+") else digits.removeprefix("00")
     else:
-        raise _Unfit("not a phone number")
+        raise _UnfitError("not a phone number")
     if not (digits.isascii() and digits.isdigit()):
-        raise _Unfit("not a phone number")
+        raise _UnfitError("not a phone number")
     if digits.startswith("0"):
-        raise _Unfit("a national number: the country code is missing")
+        raise _UnfitError("a national number: the country code is missing")
     if not 7 <= len(digits) <= 15:
-        raise _Unfit("not 7 to 15 digits")
+        raise _UnfitError("not 7 to 15 digits")
     return digits
 
 
@@ -180,7 +182,7 @@ def _subscription(value: Any) -> int | None:
             return None
         if text in _FLAGS:
             return _FLAGS[text]
-    raise _Unfit("neither yes nor no")
+    raise _UnfitError("neither yes nor no")
 
 
 def language(values: Sequence[Any]) -> Formatted:
@@ -193,7 +195,7 @@ def _language(value: Any) -> str | None:
     if not text:
         return None
     if len(text) != 2 or not (text.isascii() and text.isalpha()):
-        raise _Unfit("not a two-letter language code")
+        raise _UnfitError("not a two-letter language code")
     return text
 
 
@@ -207,7 +209,7 @@ def _timezone_name(value: Any) -> str | None:
     if not text:
         return None
     if text not in _timezones():
-        raise _Unfit("not an IANA timezone")
+        raise _UnfitError("not an IANA timezone")
     return text
 
 
@@ -221,7 +223,7 @@ def timestamp(values: Sequence[Any]) -> Formatted:
     if set(map(type, values)) == {datetime}:
         try:
             return Formatted([_wire_datetime(value) for value in values], _NO_PROBLEMS)
-        except _Unfit:
+        except _UnfitError:
             pass  # a moment out of range: found and listed below
     return _each(values, _timestamp)
 
@@ -232,8 +234,11 @@ def _timestamp(value: Any) -> str:
     if isinstance(value, date):
         return f"{value.isoformat()} 00:00:00 +00:00"
     if not isinstance(value, str):
-        raise _Unfit("not a date-time")
+        raise _UnfitError("not a date-time")
     text = value.strip()
+    if not text[:1].isdigit():
+        # pendulum reads `now`, but an old event must not be stamped with the moment of sending
+        raise _UnfitError("not a date-time")
     try:
         return _wire_datetime(datetime.fromisoformat(text))
     except ValueError:
@@ -241,10 +246,10 @@ def _timestamp(value: Any) -> str:
     try:
         parsed = pendulum.parse(text, exact=True)
     except (ValueError, OverflowError):
-        raise _Unfit("not a date-time") from None
+        raise _UnfitError("not a date-time") from None
     if isinstance(parsed, (datetime, date)):
         return _timestamp(parsed)
-    raise _Unfit("not a date-time")
+    raise _UnfitError("not a date-time")
 
 
 def _wire_datetime(value: datetime) -> str:
@@ -252,7 +257,7 @@ def _wire_datetime(value: datetime) -> str:
         if value.utcoffset():
             value = value.astimezone(timezone.utc)
     except OverflowError:
-        raise _Unfit("a date-time out of range") from None
+        raise _UnfitError("a date-time out of range") from None
     # the first 19 characters are date and time, whatever follows
     return f"{value.isoformat(' ')[:19]} +00:00"
 
@@ -283,7 +288,7 @@ def _all_int64(values: Sequence[int | None]) -> bool:
 def _attribute(value: Any) -> Any:
     if isinstance(value, str):
         if len(value) > TEXT_LENGTH:
-            raise _Unfit(f"longer than {TEXT_LENGTH} characters")
+            raise _UnfitError(f"longer than {TEXT_LENGTH} characters")
         return value
     if isinstance(value, (dict, list, tuple)):
         return orjson.dumps(_json(value), default=encode_number).decode()
@@ -301,17 +306,23 @@ def json_value(values: Sequence[Any]) -> Formatted:
     return _each(values, _json)
 
 
-def _json(value: Any, depth: int = 0) -> Any:
+def _json(value: Any, depth: int = 0) -> Any:  # noqa: C901  # one branch a type
     """The JSON form of a value: what JSON cannot hold becomes text, NaN and infinities null."""
     if depth > _DEEPEST:
-        raise _Unfit(f"nested deeper than {_DEEPEST} levels")
+        raise _UnfitError(f"nested deeper than {_DEEPEST} levels")
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, int):
+        if value in _INT64:
+            return value
+        _refuse_huge(value)
         # beyond 64 bits the encoder takes numbers as decimals only
-        return value if value in _INT64 else Decimal(value)
+        return Decimal(value)
     if isinstance(value, (float, Decimal)):
-        return None if _is_no_number(value) else value
+        if _is_no_number(value):
+            return None
+        _refuse_huge(value)
+        return value
     if isinstance(value, datetime):
         return _wire_datetime(value)
     if isinstance(value, (date, time)):
@@ -323,8 +334,19 @@ def _json(value: Any, depth: int = 0) -> Any:
     if isinstance(value, (list, tuple)):
         return [_json(item, depth + 1) for item in value]
     if isinstance(value, (bytes, bytearray, memoryview)):
-        raise _Unfit("bytes have no form in JSON")
-    raise _Unfit("a type that has no form in JSON")
+        raise _UnfitError("bytes have no form in JSON")
+    raise _UnfitError("a type that has no form in JSON")
+
+
+def _refuse_huge(value: float | Decimal) -> None:
+    """A number is written out with all its digits: those of `1E+999999` would be a million."""
+    if isinstance(value, Decimal):
+        exponent = value.as_tuple().exponent
+        digits = max(abs(value.adjusted()), abs(exponent) if isinstance(exponent, int) else 0)
+    else:
+        digits = int(abs(value)).bit_length() // 3
+    if digits > _DIGITS_MOST:
+        raise _UnfitError(f"a number of more than {_DIGITS_MOST} digits")
 
 
 def _is_no_number(value: Any) -> bool:

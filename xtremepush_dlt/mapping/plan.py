@@ -64,9 +64,13 @@ class TableColumns:
         if (found := self.find(name)) is not None:
             return found
         close = difflib.get_close_matches(name, list(self.types), n=1)
-        known = f"Did you mean `{close[0]}`?" if close else "Its columns are: " + ", ".join(
-            f"`{column}`" for column in self.types if column not in self.internal
-        ) + "."
+        known = (
+            f"Did you mean `{close[0]}`?"
+            if close
+            else "Its columns are: "
+            + ", ".join(f"`{column}`" for column in self.types if column not in self.internal)
+            + "."
+        )
         raise MappingError(
             self.table,
             f"{action}: {keyword} names the column `{name}`, which the table does not have.",
@@ -141,7 +145,7 @@ class TrackPlan:
     nulls: Nulls
 
 
-ActionPlan = Union[IdentifyPlan, TrackPlan]
+ActionPlan = Union[IdentifyPlan, TrackPlan]  # noqa: UP007  # evaluated at run time, also on Python 3.10
 
 
 @dataclass(frozen=True)
@@ -228,7 +232,7 @@ def require_consent(plan: TablePlan) -> None:
                     plan.table,
                     f"identify maps `{address}` without `{flag}`, which Xtremepush requires "
                     "beside it; whether a person agreed is never assumed.",
-                    f"Name the column that holds the consent, identify({flag}=\"...\"), or say it "
+                    f'Name the column that holds the consent, identify({flag}="..."), or say it '
                     f"for all rows, {flag}=1 or {flag}=0, or send no address: {address}=None.",
                 )
 
@@ -243,6 +247,8 @@ def _plan_identify(columns: TableColumns, index: int, action: Identify) -> Ident
     if action.attributes is None:
         # an address that was left out on purpose must not come back as an attribute
         reserved = {columns.find(name) for name in SYSTEM_FORMATS}
+        if action.mobile_number is None:
+            reserved |= {columns.find(name) for name in _USUAL_COLUMNS["mobile_number"]}
         used = {binding.column for binding in (user, *profile)} | reserved
         attributes = _select(
             columns, "identify", "attributes", columns.rest(name for name in used if name)
@@ -282,7 +288,9 @@ def _plan_track(columns: TableColumns, index: int, action: Track) -> TrackPlan:
     event_id = (
         columns.primary_key
         if action.event_id is None
-        else tuple(columns.need(name, "track", "event_id") for name in action.event_id)
+        else tuple(
+            b.column for b in _select(columns, "track", "event_id", action.event_id) if b.column
+        )
     )
     return TrackPlan(
         index,
@@ -332,9 +340,9 @@ def _select(
     selection: Any,
     default: formats.Format = formats.attribute,
 ) -> tuple[Binding, ...]:
-    pairs = selection.items() if isinstance(selection, Mapping) else zip(selection, selection)
+    pairs = selection if isinstance(selection, Mapping) else {name: name for name in selection}
     bindings = []
-    for target, named in pairs:
+    for target, named in pairs.items():
         name = columns.need(named, action, keyword)
         write = default
         if default is formats.attribute:
@@ -349,7 +357,5 @@ def _conditions(
     conditions = []
     for named, values in (when or {}).items():
         name = columns.need(named, action, "when")
-        conditions.append(
-            Condition(name, tuple(values), tuple(columns.variants.get(name, ())))
-        )
+        conditions.append(Condition(name, tuple(values), tuple(columns.variants.get(name, ()))))
     return tuple(conditions)

@@ -26,9 +26,7 @@ class ExternalRoute:
         assumptions: What is assumed about the API.
     """
 
-    def __init__(
-        self, base_url: str, app_token: str, assumptions: ExternalApiAssumptions
-    ) -> None:
+    def __init__(self, base_url: str, app_token: str, assumptions: ExternalApiAssumptions) -> None:
         self._base_url = base_url
         self._app_token = orjson.dumps(app_token)
         self._assumptions = assumptions
@@ -97,7 +95,11 @@ class ExternalRoute:
         if status in self._assumptions.task_running:
             answer = Answer.ACCEPTED
         elif status in self._assumptions.task_finished:
-            answer = Answer.REFUSED if find(task, self._assumptions.task_failed_rows_places) else Answer.DELIVERED
+            answer = (
+                Answer.REFUSED
+                if find(task, self._assumptions.task_failed_rows_places)
+                else Answer.DELIVERED
+            )
         elif status in self._assumptions.task_failed:
             answer = Answer.REFUSED
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -70,7 +71,7 @@ class Verdict:
         if self.code is not None and self.code != self.status:
             return f"HTTP {self.status}, code {self.code}"
         if self.status == 200 and self.answer is Answer.REFUSED:
-            return "HTTP 200 with success: false"
+            return "HTTP 200 without success"
         return f"HTTP {self.status}"
 
 
@@ -127,7 +128,8 @@ def judge(
     if not envelope:
         # a proxy's page, an empty or a cut reply: the rows may well have arrived
         return Verdict(Answer.UNANSWERED, **shared), envelope
-    if envelope.get("success", True) is False:
+    # rows that failed beside others that did not are listed in `errors` (an inference, section 4)
+    if envelope.get("success", True) is False or envelope.get("errors"):
         return Verdict(Answer.REFUSED, **shared), envelope
     if status == 202 or code == 202:
         task_id = find(envelope, task_id_places)
@@ -158,7 +160,9 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
 
 def _message(envelope: Mapping[str, Any]) -> str:
     said = [envelope.get(key) for key in ("message", "error", "errors")]
-    texts = (text if isinstance(text, str) else orjson.dumps(text).decode() for text in said if text)
+    texts = (
+        text if isinstance(text, str) else orjson.dumps(text).decode() for text in said if text
+    )
     return "; ".join(texts)[:2000]
 
 
@@ -173,4 +177,4 @@ def _retry_after(value: str | None, now: float) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - now
         except ValueError:
             return None
-    return max(0.0, seconds) if seconds == seconds else None
+    return None if math.isnan(seconds) else max(0.0, seconds)
