@@ -31,7 +31,7 @@ from xtremepush_dlt.mapping.plan import TableColumns, columns_of, plan_table
 
 # without the phase that explains a failure: it would write thousands of files
 quick = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
@@ -489,7 +489,7 @@ def test_a_file_that_was_cut_short_is_an_error_that_says_so(
     assert "damaged" in unreadable(path)
 
 
-@settings(quick, max_examples=150)
+@settings(quick, max_examples=80)
 @given(data=st.data())
 def test_no_cut_of_a_compressed_file_goes_unnoticed(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -499,7 +499,7 @@ def test_no_cut_of_a_compressed_file_goes_unnoticed(data: st.DataObject) -> None
         unreadable(path)
 
 
-@settings(quick, max_examples=150)
+@settings(quick, max_examples=80)
 @given(data=st.data())
 def test_no_cut_of_a_parquet_file_goes_unnoticed(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

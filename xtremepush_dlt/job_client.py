@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from dlt.common import logger
+from dlt.common.configuration.container import Container
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import JobClientBase, LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
 from dlt.common.schema.utils import is_dlt_table_or_column
-from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.common.storages.load_package import (
+    LoadPackageStateInjectableContext,
+    ParsedLoadJobFileName,
+)
 from dlt.destinations.job_impl import FinalizedLoadJob
 
 from xtremepush_dlt.configuration import XtremepushClientConfiguration
@@ -37,45 +43,44 @@ _REPORTS_OF_DLT = ("_load_info", "_trace")
 class _Shared:
     """What the clients of one process share: dlt makes a client for every job.
 
-    A load package has one courier, for as long as it is being delivered. A credential has one
-    throttle, however many pipelines use it.
+    A load package has one courier as long as jobs of it run. A credential has one throttle,
+    however many pipelines use it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._couriers: dict[Path, tuple[Courier, ExternalRoute]] = {}
+        self._users: Counter[Path] = Counter()
         self._throttles: dict[tuple[str, str, int], Throttle] = {}
 
-    def courier(self, package: Path, client: XtremepushClient) -> Courier:
+    @contextmanager
+    def courier(self, package: Path, client: XtremepushClient) -> Iterator[Courier]:
         with self._lock:
             if package not in self._couriers:
-                config = client.config
-                url = endpoint_url(config.api_endpoint)
-                token = str(config.credentials.app_token)
-                throttle = self._throttles.setdefault(
-                    (url, token, config.max_connections), Throttle(config.max_connections)
-                )
-                route = ExternalRoute(url, token, config.external_api())
-                courier = Courier(
-                    package,
-                    route,
-                    throttle,
-                    _delivery_settings(config),
-                    client.plan_of,
-                    read_load_file,
-                )
-                self._couriers[package] = (courier, route)
-            return self._couriers[package][0]
+                self._couriers[package] = self._open(package, client)
+            self._users[package] += 1
+            courier, route = self._couriers[package]
+        try:
+            yield courier
+        finally:
+            with self._lock:
+                self._users[package] -= 1
+                if not self._users[package]:
+                    # the next job may come from a run with other settings
+                    del self._couriers[package], self._users[package]
+                    courier.close()
+                    route.close()
 
-    def release(self, load_id: str) -> list[Path]:
-        """Closes the couriers of a package and returns its folder, if any."""
-        with self._lock:
-            packages = [package for package in self._couriers if package.name == load_id]
-            for package in packages:
-                courier, route = self._couriers.pop(package)
-                courier.close()
-                route.close()
-            return packages
+    def _open(self, package: Path, client: XtremepushClient) -> tuple[Courier, ExternalRoute]:
+        config = client.config
+        url = endpoint_url(config.api_endpoint)
+        token = str(config.credentials.app_token)
+        throttle = self._throttles.setdefault(
+            (url, token, config.max_connections), Throttle(config.max_connections)
+        )
+        route = ExternalRoute(url, token, config.external_api())
+        settings = _delivery_settings(config)
+        return Courier(package, route, throttle, settings, client.plan_of, read_load_file), route
 
 
 _shared = _Shared()
@@ -136,12 +141,13 @@ class XtremepushClient(JobClientBase):
         return XtremepushLoadJob(file_path)
 
     def complete_load(self, load_id: str) -> None:
-        """Logs the report of a package that is delivered, and lets go of its connections."""
-        for package in _shared.release(load_id):
-            logger.info(f"Xtremepush, load package {load_id}:\n{report_of_package(package)}")
+        """Logs the report of a package that is delivered."""
+        storage = Container()[LoadPackageStateInjectableContext].storage
+        package = Path(storage.storage.make_full_path(storage.get_package_path(load_id)))
+        logger.info(f"Xtremepush, load package {load_id}:\n{report_of_package(package)}")
 
-    def courier(self, file_path: str) -> Courier:
-        """The courier of the load package that a file belongs to."""
+    def courier(self, file_path: str) -> AbstractContextManager[Courier]:
+        """The courier of the load package that a file belongs to, for as long as it is needed."""
         return _shared.courier(Path(file_path).parent.parent, self)
 
     def plan_of(self, table: str) -> TablePlan | None:

@@ -21,4 +21,5 @@ class XtremepushLoadJob(RunnableLoadJob):
             XtremepushTransientError: If dlt should try again.
         """
         client = cast("XtremepushClient", self._job_client)
-        client.courier(self._file_path).deliver(self._file_name)
+        with client.courier(self._file_path) as courier:
+            courier.deliver(self._file_name)

@@ -59,7 +59,7 @@ most_records_of = st.integers(min_value=1, max_value=9)
 most_bytes_of = st.integers(min_value=1, max_value=150)
 
 
-@settings(quick, max_examples=200)
+@settings(quick, max_examples=120)
 @given(sizes=sizes_of_records, most_records=most_records_of, most_bytes=most_bytes_of)
 def test_no_batch_is_over_its_bounds_unless_a_single_record_alone_is_larger(
     sizes: list[int], most_records: int, most_bytes: int
@@ -69,7 +69,7 @@ def test_no_batch_is_over_its_bounds_unless_a_single_record_alone_is_larger(
         assert body_size(batch) <= most_bytes or len(batch) == 1
 
 
-@settings(quick, max_examples=200)
+@settings(quick, max_examples=120)
 @given(sizes=sizes_of_records, most_records=most_records_of, most_bytes=most_bytes_of)
 def test_the_batches_laid_end_to_end_are_the_calls_in_their_order(
     sizes: list[int], most_records: int, most_bytes: int
@@ -132,7 +132,7 @@ def test_every_event_is_sent_on_its_own_and_in_its_place_even_of_the_same_user(
 # --- profiles ------------------------------------------------------------------------------------
 
 
-@settings(quick, max_examples=200)
+@settings(quick, max_examples=120)
 @given(payloads=some_payloads, most_records=most_records_of, most_bytes=most_bytes_of)
 def test_no_import_is_over_its_bounds_unless_a_single_row_alone_is_larger(
     payloads: list[Payload], most_records: int, most_bytes: int
@@ -142,7 +142,7 @@ def test_no_import_is_over_its_bounds_unless_a_single_row_alone_is_larger(
         assert body_size(batch) <= most_bytes or len(batch) == 1
 
 
-@settings(quick, max_examples=200)
+@settings(quick, max_examples=120)
 @given(payloads=some_payloads, most_records=most_records_of, most_bytes=most_bytes_of)
 @example(
     payloads=[{"user_id": "a", "x": 1, "y": 1}, {"user_id": "a", "x": 2, "z": None}],

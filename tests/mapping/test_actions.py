@@ -40,9 +40,7 @@ scalars = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=6)
 )
-conditions = st.dictionaries(
-    names, scalars | st.lists(scalars, min_size=1, max_size=3), min_size=1, max_size=3
-)
+conditions = st.dictionaries(names, scalars | st.lists(scalars, max_size=3), min_size=1, max_size=3)
 free_names = names.filter(lambda name: name not in SYSTEM_ATTRIBUTES)
 attributes = st.lists(names, max_size=3) | st.dictionaries(free_names, sources, max_size=3)
 nulls = st.sampled_from(["skip", "clear"])
@@ -231,7 +229,7 @@ def test_a_condition_that_can_never_work_is_an_error(when: Any) -> None:
             make()
 
 
-@pytest.mark.parametrize("wanted", [{"gt": 5}, {}, b"paid", []])
+@pytest.mark.parametrize("wanted", [{"gt": 5}, {}, b"paid"])
 def test_a_condition_that_would_silently_take_no_row_is_an_error(wanted: Any) -> None:
     # {"amount": {"gt": 5}} is how other tools write it; its keys are no values to compare with
     with pytest.raises(InvalidActionError, match="add_filter"):

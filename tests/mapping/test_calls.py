@@ -275,6 +275,7 @@ def test_a_null_property_is_left_out_or_sent_as_the_action_says(nulls: Any, valu
         (["paid", "shipped"], [0, 1]),
         (None, [2]),
         (["paid", None], [0, 2]),
+        ([], []),
         ("PAID", []),
     ],
 )

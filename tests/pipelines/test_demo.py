@@ -156,7 +156,7 @@ def test_the_demo_fails_if_anything_but_the_8_rows_was_sent(
 
 def test_the_script_sends_an_order_as_placed_once_even_if_it_ships_later(shop: Shop) -> None:
     order = "INSERT INTO orders VALUES (?, 5, ?, 9.99, 'EUR', 1, ?, ?, NULL)"
-    moment = datetime(2026, 2, 1)  # noqa: DTZ001  # naive, as in the warehouse
+    moment = datetime(2026, 2, 1)  # naive, as in the warehouse
     shop.execute(order, 1, "pending", moment, None)
     shop.execute(order, 2, "paid", moment, moment)
     shop.run_script()

@@ -43,7 +43,7 @@ def assert_profiles_before_events(desk: Desk) -> None:
     assert all(event.profile_known for event in desk.events)
 
 
-@pytest.mark.parametrize(("workers", "count"), [("1", 1), ("20", 1), ("1", 3), ("2", 3), ("20", 3)])
+@pytest.mark.parametrize(("workers", "count"), [("20", 1), ("1", 3), ("2", 3), ("20", 3)])
 def test_no_event_leaves_before_the_identify_calls_of_its_package_are_settled(
     workers: str, count: int, make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

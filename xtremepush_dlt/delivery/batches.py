@@ -10,7 +10,7 @@ from xtremepush_dlt.delivery.lanes import Load
 from xtremepush_dlt.mapping.calls import Payload
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Batch:
     """Calls that go in one request.
 
@@ -101,7 +101,8 @@ def profile_batches(
         groups.setdefault(tuple(payload), []).append((encode(payload), row))
     for columns, members in groups.items():
         records, rows = zip(*members, strict=True)
-        yield from cut(Batch(records, rows, columns, earlier), most_records, most_bytes)
+        names = sum(len(name.encode()) + 3 for name in columns)
+        yield from cut(Batch(records, rows, columns, earlier), most_records, most_bytes - names)
 
 
 def unmerged(batch: Batch, load: Load, encode: Callable[[Payload], bytes]) -> Iterator[Batch]:

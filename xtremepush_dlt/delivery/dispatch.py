@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -187,6 +188,10 @@ class Dispatcher:
             if verdict.answer is Answer.DELIVERED:
                 yield Settled(batch, Outcome.DELIVERED, verdict)
                 return
+            if verdict.answer is Answer.PARTLY and not batch.columns:
+                # sent again, the events that were taken would be there twice
+                yield from _by_place(batch, verdict)
+                return
             if len(batch) == 1 and batch.rows[0] in batch.earlier:
                 # one of the merged rows may be good: each is tried for itself
                 for single in unmerged(batch, consignment.load, self._route.encode_profile):
@@ -330,7 +335,13 @@ class Dispatcher:
             tally.outcomes[refused.action, Outcome.INVALID] += 1
             for column, reason in refused.problems:
                 tally.reasons[refused.action, Outcome.INVALID, column, reason] += 1
-            undelivered.append(refused._asdict() | {"outcome": Outcome.INVALID.value})
+            undelivered.append(
+                refused._asdict()
+                | {
+                    "problems": [list(problem) for problem in refused.problems],
+                    "outcome": Outcome.INVALID.value,
+                }
+            )
         self._journal.write(
             {
                 "k": "settled",
@@ -342,6 +353,22 @@ class Dispatcher:
             },
             self._key,
         )
+
+
+def _by_place(batch: Batch, verdict: Verdict) -> Iterator[Settled]:
+    """Outcomes of a batch of events of which some were refused, in the order of the rows."""
+    if not verdict.failed_at:
+        yield Settled(batch, Outcome.UNKNOWN, verdict)
+        return
+    outcomes = [
+        Outcome.REJECTED if place in verdict.failed_at else Outcome.DELIVERED
+        for place in range(len(batch))
+    ]
+    first = 0
+    for outcome, run in groupby(outcomes):
+        end = first + len([*run])
+        yield Settled(batch.part(first, end), outcome, verdict)
+        first = end
 
 
 def _count(tally: Tally, load: Load, settled: Settled) -> None:

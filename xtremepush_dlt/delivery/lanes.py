@@ -44,7 +44,7 @@ class Refused(NamedTuple):
     problems: Sequence[Problem]
 
 
-@dataclass
+@dataclass(repr=False)
 class Load:
     """Rows of one lane, in order, that wait to be delivered.
 

@@ -149,12 +149,11 @@ def report_of_package(package: Path) -> DeliveryReport:
 def _load_ids_of_last_run(pipeline: dlt.Pipeline) -> list[str]:
     trace = pipeline.last_trace
     steps = [step for step in trace.steps if step.step == "load"] if trace else []
-    ids: list[str] = []
-    for step in steps:
-        if step.step_info is not None:
-            ids += step.step_info.loads_ids
-    known = {*pipeline.list_normalized_load_packages(), *pipeline.list_completed_load_packages()}
-    return [load_id for load_id in dict.fromkeys(ids) if load_id in known]
+    ids = [load_id for step in steps if step.step_info for load_id in step.step_info.loads_ids]
+    # a run that was killed leaves no trace, but its packages
+    pending = pipeline.list_normalized_load_packages()
+    known = {*pending, *pipeline.list_completed_load_packages()}
+    return [load_id for load_id in dict.fromkeys([*ids, *pending]) if load_id in known]
 
 
 def _report(folders: Iterable[Path]) -> DeliveryReport:
@@ -164,8 +163,9 @@ def _report(folders: Iterable[Path]) -> DeliveryReport:
     retries, seconds, complete = 0, 0.0, True
     for folder in folders:
         records = read_records(folder)
-        if not records:
-            continue
+        loaded = folder.parent.name == "loaded"
+        if not records and loaded:
+            continue  # a package that held nothing for Xtremepush
         load_ids.append(folder.name)
         _add_outcomes(actions, records)
         requests = [record for record in records if record["k"] == "request" and record["rows"]]
@@ -174,7 +174,7 @@ def _report(folders: Iterable[Path]) -> DeliveryReport:
         seconds += _active_seconds(records)
         began = {(r["file"], r["phase"]) for r in records if r["k"] == "began"}
         ended = {(r["file"], r["phase"]) for r in records if r["k"] == "ended"}
-        complete = complete and began == ended and folder.parent.name == "loaded"
+        complete = complete and began == ended and loaded
     return DeliveryReport(
         tuple(load_ids),
         tuple(actions.values()),

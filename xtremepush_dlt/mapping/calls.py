@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from xtremepush_dlt.mapping import formats
 from xtremepush_dlt.mapping.columns import ColumnBatch
 from xtremepush_dlt.mapping.plan import (
+    CONSENT_FLAGS,
     ActionPlan,
     Binding,
     Condition,
@@ -33,7 +34,7 @@ class Problem(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Objects:
     """Columns in their wire form, to be read as one dict a row.
 
@@ -82,7 +83,7 @@ class Objects:
             yield row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Events:
     """Columns in their wire form, to be read as one item of `events` a row.
 
@@ -128,7 +129,7 @@ class Events:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Calls:
     """What one action makes of the rows of a batch.
 
@@ -229,9 +230,35 @@ def _objects(
             problems.note(index, binding.column or binding.target, reason)
             # a broken value is not a null: it must not clear what Xtremepush has
             broken.setdefault(index, set()).add(binding.target)
-    holes = not clear and any(None in values for values in columns)
     names = (*always, *(binding.target for binding in bindings))
+    for address, flag in CONSENT_FLAGS.items():
+        if address in names and flag in names:
+            place = names.index(address)
+            source = bindings[place - len(always)].column or address
+            columns[place], without = _with_consent(columns[place], columns[names.index(flag)])
+            for index in without:
+                problems.note(index, source, f"its row has no `{flag}`")
+                broken.setdefault(index, set()).add(address)
+    holes = not clear and any(None in values for values in columns)
     return Objects(names, columns, holes, broken)
+
+
+def _with_consent(addresses: list[Any], flags: Sequence[Any]) -> tuple[list[Any], list[int]]:
+    """Addresses of the rows that say whether the person agreed, and indices of the others.
+
+    Xtremepush wants the flag beside the address (reference, section 4), in every row.
+    """
+    if None not in flags:
+        return addresses, []
+    without = [
+        index
+        for index, (address, flag) in enumerate(zip(addresses, flags, strict=True))
+        if flag is None and address is not None
+    ]
+    kept = [*addresses]
+    for index in without:
+        kept[index] = None
+    return kept, without
 
 
 def _required(batch: ColumnBatch, binding: Binding, invalid: _Problems) -> list[Any]:

@@ -7,7 +7,7 @@ whichever file format the rows came in.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -29,7 +29,7 @@ class ColumnBatch:
 
     start: int
     length: int
-    columns: Mapping[str, list[Any]]
+    columns: Mapping[str, list[Any]] = field(repr=False)
     wire_datetimes: Collection[str] = frozenset()
 
     def column(self, name: str) -> list[Any]:

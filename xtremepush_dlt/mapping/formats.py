@@ -128,6 +128,7 @@ def _email(value: Any) -> str | None:
     return text
 
 
+_TRUNK_ZERO = re.compile(r"(?<=\d)\s*\(0\)(?=.)")
 _PHONE_FILLING = str.maketrans("", "", " \t\u00a0\u202f.-\u2010\u2011\u2012\u2013()")
 
 
@@ -144,7 +145,8 @@ def _mobile_number(value: Any) -> str | None:
         if digits is None:
             return None
     elif isinstance(value, str):
-        digits = value.strip().translate(_PHONE_FILLING)
+        # the zero of "+44 (0)20" is not dialled from abroad
+        digits = _TRUNK_ZERO.sub("", value.strip()).translate(_PHONE_FILLING)
         if not digits:
             return None
         digits = digits[1:] if digits.startswith("+") else digits.removeprefix("00")
@@ -245,7 +247,8 @@ def _timestamp(value: Any) -> str:
         pass  # forms that this Python does not read: pendulum's turn
     try:
         parsed = pendulum.parse(text, exact=True)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):
+        # pendulum stumbles over some texts that only look like a time
         raise _UnfitError("not a date-time") from None
     if isinstance(parsed, (datetime, date)):
         return _timestamp(parsed)

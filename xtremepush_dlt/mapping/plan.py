@@ -27,7 +27,7 @@ SYSTEM_FORMATS: Mapping[str, formats.Format] = {
 _USUAL_COLUMNS: Mapping[str, Sequence[str]] = {"mobile_number": ("mobile_number", "phone")}
 """Columns looked for by default, where the name differs: `phone` is Segment's trait."""
 
-_CONSENT = {"email": "email_subscription", "mobile_number": "sms_subscription"}
+CONSENT_FLAGS = {"email": "email_subscription", "mobile_number": "sms_subscription"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class TableColumns:
         raise MappingError(
             self.table,
             f"{action}: {keyword} names the column `{name}`, which the table does not have.",
-            known,
+            f"{known} A column that never had a value is unknown to dlt until its type is given: "
+            f'resource.apply_hints(columns={{"{name}": {{"data_type": "text"}}}}).',
         )
 
     def rest(self, used: Iterable[str]) -> list[str]:
@@ -224,13 +225,17 @@ def require_consent(plan: TablePlan) -> None:
     Raises:
         MappingError: If an identify action maps one without the other (reference, section 4).
     """
-    for action in plan.identifies:
-        targets = {binding.target for binding in action.profile}
-        for address, flag in _CONSENT.items():
+    for action in plan.actions:
+        if isinstance(action, IdentifyPlan):
+            kind, bindings = "identify", action.profile
+        else:
+            kind, bindings = "track(user_attributes=...)", action.user_attributes
+        targets = {binding.target for binding in bindings}
+        for address, flag in CONSENT_FLAGS.items():
             if address in targets and flag not in targets:
                 raise MappingError(
                     plan.table,
-                    f"identify maps `{address}` without `{flag}`, which Xtremepush requires "
+                    f"{kind} maps `{address}` without `{flag}`, which Xtremepush requires "
                     "beside it; whether a person agreed is never assumed.",
                     f'Name the column that holds the consent, identify({flag}="..."), or say it '
                     f"for all rows, {flag}=1 or {flag}=0, or send no address: {address}=None.",
@@ -246,7 +251,7 @@ def _plan_identify(columns: TableColumns, index: int, action: Identify) -> Ident
     ]
     if action.attributes is None:
         # an address that was left out on purpose must not come back as an attribute
-        reserved = {columns.find(name) for name in SYSTEM_FORMATS}
+        reserved = {columns.find(name) for name in ("user_id", *SYSTEM_FORMATS)}
         if action.mobile_number is None:
             reserved |= {columns.find(name) for name in _USUAL_COLUMNS["mobile_number"]}
         used = {binding.column for binding in (user, *profile)} | reserved
@@ -280,18 +285,21 @@ def _plan_track(columns: TableColumns, index: int, action: Track) -> TrackPlan:
     else:
         event = Binding("event", None, action.event.strip(), formats.event_name)
     attributes = _select(columns, "track", "user_attributes", action.user_attributes)
+    if any(attribute.target == "user_id" for attribute in attributes):
+        raise MappingError(
+            columns.table,
+            "track: user_attributes names `user_id`, which is no attribute.",
+            "Use the keyword: track(..., user_id=...).",
+        )
     if action.properties is None:
         used = [binding.column for binding in (user, timestamp, event, *attributes)]
         selection: Any = columns.rest(name for name in used if name)
     else:
         selection = action.properties
-    event_id = (
-        columns.primary_key
-        if action.event_id is None
-        else tuple(
-            b.column for b in _select(columns, "track", "event_id", action.event_id) if b.column
-        )
-    )
+    event_id = columns.primary_key
+    if action.event_id is not None:
+        chosen = _select(columns, "track", "event_id", action.event_id)
+        event_id = tuple(binding.column for binding in chosen if binding.column)
     return TrackPlan(
         index,
         action.label,

@@ -7,9 +7,11 @@ Section numbers are those of the API reference that this project was written fro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from xtremepush_dlt.exceptions import ConfigurationError
 
@@ -33,7 +35,7 @@ def endpoint_url(api_endpoint: str) -> str:
     endpoint = api_endpoint.strip()
     if endpoint.lower() in REGIONS:
         return REGIONS[endpoint.lower()]
-    if endpoint.startswith(("https://", "http://")) and len(endpoint.split("://", 1)[1]) > 0:
+    if endpoint.startswith(("https://", "http://")) and urlsplit(endpoint).hostname:
         # the full path of a call is added by the route, so a pasted one would be doubled
         return endpoint.rstrip("/").removesuffix("/api/external")
     raise ConfigurationError(
@@ -60,6 +62,13 @@ class ExternalApiAssumptions:
 
     task_id_places: tuple[str, ...] = ("data.task_id", "data.id", "model.id", "task_id", "id")
     """Where the 202 reply of an import may carry the task's id, tried in this order (section 4)."""
+
+    failed_rows_places: tuple[str, ...] = ("data.failed", "data.total_failed")
+    """Where the reply to a synchronous import may carry the number of failed rows (section 4)."""
+
+    error_place_members: tuple[str, ...] = ("row", "index")
+    """Members of an item of `errors` that may name the place of its row in the request, counted
+    from 0 (sections 4 and 5). Trusted for events only: imports are asked again in halves."""
 
     task_status_places: tuple[str, ...] = ("status", "state")
     """Members of a listed task that may carry its status (section 6)."""
@@ -111,15 +120,26 @@ class ExternalApiAssumptions:
                     f"`{name}` in [destination.xtremepush.assumptions] is not an assumption of "
                     f"the External API. Known are: {', '.join(sorted(known))}."
                 )
-            default = known[name]
-            try:
-                if isinstance(default, tuple):
-                    typed[name] = (value,) if isinstance(value, str) else tuple(value)
-                else:
-                    typed[name] = type(default)(value)
-            except (TypeError, ValueError):
-                raise ConfigurationError(
-                    f"`{name}` in [destination.xtremepush.assumptions] must be of the type "
-                    f"{type(default).__name__}."
-                ) from None
+            typed[name] = _typed(name, known[name], value)
         return replace(assumptions, **typed)
+
+
+def _typed(name: str, default: Any, value: Any) -> Any:
+    """A value of the type that the default has; a text serves for a number."""
+    if isinstance(default, str) and isinstance(value, str):
+        return value
+    if isinstance(default, tuple):
+        values = (value,) if isinstance(value, str) else value
+        if isinstance(values, (list, tuple)) and all(isinstance(item, str) for item in values):
+            return tuple(values)
+    if isinstance(default, float) and isinstance(value, (int, float, str)):
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if 0 < number < math.inf:
+            return number
+    expected = {str: "a text", tuple: "a list of texts", float: "a number of seconds above 0"}
+    raise ConfigurationError(
+        f"`{name}` in [destination.xtremepush.assumptions] must be {expected[type(default)]}."
+    )

@@ -12,7 +12,7 @@ from xtremepush_dlt.mapping.calls import Payload
 from xtremepush_dlt.mapping.formats import encode_number
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions
 from xtremepush_dlt.routes.http import HttpSession, wall_clock
-from xtremepush_dlt.routes.verdict import Answer, Verdict, find, judge
+from xtremepush_dlt.routes.verdict import Answer, Verdict, count, find, judge
 
 _HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "Accept": "application/json"}
 
@@ -95,11 +95,8 @@ class ExternalRoute:
         if status in self._assumptions.task_running:
             answer = Answer.ACCEPTED
         elif status in self._assumptions.task_finished:
-            answer = (
-                Answer.REFUSED
-                if find(task, self._assumptions.task_failed_rows_places)
-                else Answer.DELIVERED
-            )
+            failed = count(find(task, self._assumptions.task_failed_rows_places))
+            answer = Answer.REFUSED if failed else Answer.DELIVERED
         elif status in self._assumptions.task_failed:
             answer = Answer.REFUSED
         else:
@@ -126,9 +123,13 @@ class ExternalRoute:
             reply.body,
             wall_clock(),
             self._assumptions.task_id_places,
+            self._assumptions.failed_rows_places,
+            self._assumptions.error_place_members,
         )
 
 
 def _task_id(task_id: str) -> int | str:
     """Ids of other models are numbers in the reference's samples."""
-    return int(task_id) if task_id.isdigit() else task_id
+    if task_id.isascii() and task_id.isdigit() and int(task_id) < 2**63:
+        return int(task_id)
+    return task_id

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
@@ -20,6 +20,9 @@ class Answer(Enum):
 
     ACCEPTED = "accepted"
     """Xtremepush made a task of them (202), which has to be followed to its end."""
+
+    PARTLY = "partly"
+    """Xtremepush took some of the rows and refused others."""
 
     REFUSED = "refused"
     """Xtremepush refused the request because of what is in it; parts of it may pass."""
@@ -52,15 +55,18 @@ class Verdict:
             only, never for a log or an exception.
         retry_after: Seconds that the server asks to wait, or None.
         task_id: The task that was made of the rows.
+        failed_at: Places in the request of the rows that were refused, after `PARTLY`; empty where
+            the reply does not name them.
         unanswered_why: Name of the fault when there was no answer.
     """
 
     answer: Answer
     status: int | None = None
     code: int | None = None
-    message: str = ""
+    message: str = field(default="", repr=False)
     retry_after: float | None = None
     task_id: str | None = None
+    failed_at: frozenset[int] = frozenset()
     unanswered_why: str = ""
 
     @property
@@ -70,8 +76,8 @@ class Verdict:
             return self.unanswered_why or "no answer"
         if self.code is not None and self.code != self.status:
             return f"HTTP {self.status}, code {self.code}"
-        if self.status == 200 and self.answer is Answer.REFUSED:
-            return "HTTP 200 without success"
+        if self.answer is Answer.PARTLY or (self.status == 200 and self.answer is Answer.REFUSED):
+            return f"HTTP {self.status} without success"
         return f"HTTP {self.status}"
 
 
@@ -92,12 +98,20 @@ _BY_STATUS: Mapping[int, Answer] = {
 }
 
 
+_FALSE = (False, "false", "0")
+
+_RETRY_AFTER_MOST = 30 * 86400.0
+"""Seconds of waiting that are granted to a server; what asks for more is a slip."""
+
+
 def judge(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
     now: float,
     task_id_places: Iterable[str] = (),
+    failed_rows_places: Iterable[str] = (),
+    error_place_members: Iterable[str] = (),
 ) -> tuple[Verdict, Mapping[str, Any]]:
     """Reads a reply (reference, section 10: `success` decides, never the status alone).
 
@@ -107,6 +121,8 @@ def judge(
         body: The reply as it came, whatever it is.
         now: Seconds since the epoch, to read a `Retry-After` that is a date.
         task_id_places: Where a 202 may carry its task's id, as dotted paths.
+        failed_rows_places: Where a reply may carry the number of refused rows, as dotted paths.
+        error_place_members: Members of an error that may name the place of its row.
 
     Returns:
         The verdict, and the reply as parsed (empty when it is no JSON object).
@@ -115,28 +131,64 @@ def judge(
     code = envelope.get("code")
     shared: dict[str, Any] = {
         "status": status,
-        "code": code if isinstance(code, int) else None,
+        "code": code if type(code) is int else None,
         "message": _message(envelope),
         "retry_after": _retry_after(headers.get("Retry-After"), now),
     }
     if not 200 <= status < 300:
-        if 300 <= status < 400:
-            answer = Answer.MISDIRECTED
-        else:
-            answer = _BY_STATUS.get(status, Answer.BUSY if status >= 500 else Answer.REFUSED)
-        return Verdict(answer, **shared), envelope
+        return Verdict(_by_status(status), **shared), envelope
     if not envelope:
         # a proxy's page, an empty or a cut reply: the rows may well have arrived
         return Verdict(Answer.UNANSWERED, **shared), envelope
-    # rows that failed beside others that did not are listed in `errors` (an inference, section 4)
-    if envelope.get("success", True) is False or envelope.get("errors"):
-        return Verdict(Answer.REFUSED, **shared), envelope
+    if envelope.get("success", True) in _FALSE:
+        # a status of its own stands in `code` where the HTTP status says 200
+        answer = _by_status(code) if type(code) is int and code >= 400 else Answer.REFUSED
+        return Verdict(answer, **shared), envelope
+    # rows that failed beside others are told by `errors` or a counter (an inference, section 4)
+    if envelope.get("errors") or count(find(envelope, failed_rows_places)):
+        failed_at = _places(envelope.get("errors"), tuple(error_place_members))
+        return Verdict(Answer.PARTLY, **shared, failed_at=failed_at), envelope
     if status == 202 or code == 202:
-        task_id = find(envelope, task_id_places)
-        if task_id is None:
-            return Verdict(Answer.UNANSWERED, **shared), envelope
-        return Verdict(Answer.ACCEPTED, **shared, task_id=str(task_id)), envelope
+        task_id = next(
+            (
+                str(value)
+                for place in task_id_places
+                if (value := find(envelope, [place])) and type(value) in (int, str)
+            ),
+            None,
+        )
+        answer = Answer.UNANSWERED if task_id is None else Answer.ACCEPTED
+        return Verdict(answer, **shared, task_id=task_id), envelope
     return Verdict(Answer.DELIVERED, **shared), envelope
+
+
+def _by_status(status: int) -> Answer:
+    if 300 <= status < 400:
+        return Answer.MISDIRECTED
+    return _BY_STATUS.get(status, Answer.BUSY if status >= 500 else Answer.REFUSED)
+
+
+def _places(errors: Any, members: Sequence[str]) -> frozenset[int]:
+    """Places of refused rows, from a list of errors or from errors keyed by place."""
+    if isinstance(errors, Mapping):
+        named: list[Any] = [*errors]
+    elif isinstance(errors, list):
+        named = [find(error, members) if isinstance(error, Mapping) else None for error in errors]
+    else:
+        return frozenset()
+    texts = [str(place) for place in named]
+    if not all(text.isascii() and text.isdigit() for text in texts):
+        # if one of them cannot be placed, none of the others may be taken for delivered
+        return frozenset()
+    return frozenset(map(int, texts))
+
+
+def count(value: Any) -> int:
+    """A counter, which may be written as a number or as text."""
+    try:
+        return int(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 1
 
 
 def find(envelope: Mapping[str, Any], places: Iterable[str]) -> Any:
@@ -160,10 +212,16 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
 
 def _message(envelope: Mapping[str, Any]) -> str:
     said = [envelope.get(key) for key in ("message", "error", "errors")]
-    texts = (
-        text if isinstance(text, str) else orjson.dumps(text).decode() for text in said if text
-    )
-    return "; ".join(texts)[:2000]
+    return "; ".join(_text(value) for value in said if value)[:2000]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return "(nested too deeply to be shown)"
 
 
 def _retry_after(value: str | None, now: float) -> float | None:
@@ -175,6 +233,8 @@ def _retry_after(value: str | None, now: float) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - now
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
-    return None if math.isnan(seconds) else max(0.0, seconds)
+    if math.isnan(seconds):
+        return None
+    return min(max(0.0, seconds), _RETRY_AFTER_MOST)
