@@ -16,6 +16,7 @@ from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions, endpoint_u
 # `Optional[...]` instead of `X | None` in this module: dlt reads these annotations at run time.
 
 TOnInvalidValue = Literal["omit", "reject"]
+TOnUnknown = Literal["resend", "hold"]
 
 
 @configspec
@@ -68,6 +69,19 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
     error goes to dlt and its own retry takes over. Default 300: an assumption, because nothing is
     documented about outages (reference, section 10)."""
 
+    requests_per_second: Optional[float] = None
+    """Requests per second at the most, over all pipelines of the process that use the credential.
+    Default: no limit but the server's own, because none is documented (reference, section 10)."""
+
+    on_unknown: TOnUnknown = "resend"
+    """What becomes of events that were sent and not answered (connection lost, or killed in
+    between): `resend` (default, at least once) or `hold` (at most once; the rows are `unknown`).
+    Profiles are always sent again, which changes nothing."""
+
+    max_undelivered: float = 0.1
+    """Share of the rows that may be invalid, rejected or unknown before the run is stopped, judged
+    once 100 rows are settled. Default 0.1; 1 switches it off."""
+
     on_invalid_value: TOnInvalidValue = "omit"
     """What becomes of a row with a value that breaks its rule, other than the identifier, the
     event name and the timestamp: `omit` (default) leaves the value out, sends the row and counts
@@ -99,6 +113,15 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
         if self.retry_patience < 0:
             raise ConfigurationError(
                 "`retry_patience` of the Xtremepush destination must be at least 0 seconds."
+            )
+        if not 0 <= self.max_undelivered <= 1:
+            raise ConfigurationError(
+                "`max_undelivered` of the Xtremepush destination is a share from 0 to 1."
+            )
+        if self.requests_per_second is not None and self.requests_per_second <= 0:
+            raise ConfigurationError(
+                "`requests_per_second` of the Xtremepush destination must be more than 0; leave it "
+                "out for no limit."
             )
         endpoint_url(self.api_endpoint)
         self.external_api()

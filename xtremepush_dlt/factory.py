@@ -11,6 +11,7 @@ from dlt.common.destination import Destination, DestinationCapabilitiesContext
 
 from xtremepush_dlt.configuration import (
     TOnInvalidValue,
+    TOnUnknown,
     XtremepushClientConfiguration,
     XtremepushCredentials,
 )
@@ -61,6 +62,9 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
         max_request_bytes: int | None = None,
         max_connections: int | None = None,
         retry_patience: float | None = None,
+        requests_per_second: float | None = None,
+        on_unknown: TOnUnknown | None = None,
+        max_undelivered: float | None = None,
         on_invalid_value: TOnInvalidValue | None = None,
         assumptions: Mapping[str, Any] | None = None,
         destination_name: str | None = None,
@@ -77,6 +81,9 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
             max_request_bytes: Bytes of one request's body; default 4 MiB.
             max_connections: Requests under way at once; default 8.
             retry_patience: Seconds for which a request is tried again; default 300.
+            requests_per_second: Requests per second at the most; default: no limit.
+            on_unknown: `resend` (default) or `hold`, for events without an answer.
+            max_undelivered: Share of rows that may fail before the run stops; default 0.1.
             on_invalid_value: `omit` (default) or `reject`.
             assumptions: Overrides of what is assumed about the API, by name.
             destination_name: Name of the destination, and of its section in the configuration.
@@ -98,6 +105,9 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
             max_request_bytes=max_request_bytes,
             max_connections=max_connections,
             retry_patience=retry_patience,
+            requests_per_second=requests_per_second,
+            on_unknown=on_unknown,
+            max_undelivered=max_undelivered,
             on_invalid_value=on_invalid_value,
             assumptions=assumptions,
             destination_name=destination_name,

@@ -25,9 +25,10 @@ from dlt.destinations.job_impl import FinalizedLoadJob
 
 from xtremepush_dlt.configuration import XtremepushClientConfiguration
 from xtremepush_dlt.delivery.courier import Courier
-from xtremepush_dlt.delivery.dispatch import DeliverySettings
 from xtremepush_dlt.delivery.report import report_of_package
+from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle
+from xtremepush_dlt.delivery.versions import Versions
 from xtremepush_dlt.exceptions import MappingError
 from xtremepush_dlt.load_file import read_load_file
 from xtremepush_dlt.load_job import XtremepushLoadJob
@@ -51,6 +52,7 @@ class _Shared:
         self._lock = threading.Lock()
         self._couriers: dict[Path, tuple[Courier, ExternalRoute]] = {}
         self._users: Counter[Path] = Counter()
+        self._versions: dict[Path, dict[tuple[str, int], Versions]] = {}
         self._throttles: dict[tuple[str, str, int], Throttle] = {}
 
     @contextmanager
@@ -79,8 +81,20 @@ class _Shared:
             (url, token, config.max_connections), Throttle(config.max_connections)
         )
         route = ExternalRoute(url, token, config.external_api())
-        settings = _delivery_settings(config)
-        return Courier(package, route, throttle, settings, client.plan_of, read_load_file), route
+        courier = Courier(
+            package,
+            route,
+            throttle,
+            _delivery_settings(config),
+            client.plan_of,
+            read_load_file,
+            self._versions.setdefault(package, {}),
+        )
+        return courier, route
+
+    def forget(self, package: Path) -> None:
+        """Lets go of what was kept for a package that is delivered."""
+        self._versions.pop(package, None)
 
 
 _shared = _Shared()
@@ -144,6 +158,7 @@ class XtremepushClient(JobClientBase):
         """Logs the report of a package that is delivered."""
         storage = Container()[LoadPackageStateInjectableContext].storage
         package = Path(storage.storage.make_full_path(storage.get_package_path(load_id)))
+        _shared.forget(package)
         logger.info(f"Xtremepush, load package {load_id}:\n{report_of_package(package)}")
 
     def courier(self, file_path: str) -> AbstractContextManager[Courier]:
@@ -234,6 +249,8 @@ def _delivery_settings(config: XtremepushClientConfiguration) -> DeliverySetting
         lanes=config.max_connections,
         reject_invalid=config.on_invalid_value == "reject",
         retry_seconds=config.retry_patience,
+        hold_unknown=config.on_unknown == "hold",
+        undelivered_most=config.max_undelivered,
         task_poll_seconds=assumed.task_poll_seconds,
         task_poll_seconds_most=assumed.task_poll_seconds_most,
         task_patience_seconds=assumed.task_patience_seconds,

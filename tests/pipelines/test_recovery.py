@@ -36,6 +36,7 @@ SCRIPT = """
         table = dlt.resource(hits, name="orders")
         tables.append(xtremepush_adapter(table, track("order", timestamp="at")))
     destination = xtremepush(
+        max_undelivered=1.0,
         api_endpoint=url,
         credentials={"app_token": "sandbox-token"},
         event_batch_size=batch,

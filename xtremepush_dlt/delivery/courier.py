@@ -15,19 +15,24 @@ from pathlib import Path
 
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 
+from xtremepush_dlt.delivery.breaker import Breaker
 from xtremepush_dlt.delivery.crew import Consignment, Crew
-from xtremepush_dlt.delivery.dispatch import DeliverySettings, Dispatcher, Route
+from xtremepush_dlt.delivery.dispatch import Dispatcher
 from xtremepush_dlt.delivery.journal import Journal, PassKey, Progress
 from xtremepush_dlt.delivery.lanes import Lanes, Made, Record
+from xtremepush_dlt.delivery.sender import Route, Sender
+from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle
+from xtremepush_dlt.delivery.versions import Versions
 from xtremepush_dlt.exceptions import RowsUnaccountedError
-from xtremepush_dlt.mapping.calls import make_calls
+from xtremepush_dlt.mapping.calls import make_calls, without, written
 from xtremepush_dlt.mapping.columns import ColumnBatch
 from xtremepush_dlt.mapping.plan import ActionPlan, TablePlan, TrackPlan, columns_of
 from xtremepush_dlt.routes.verdict import Answer
 
 IDENTIFY, TRACK = "identify", "track"
-_UNFINISHED = ("new_jobs", "started_jobs")
+_UNFINISHED = ("new_jobs", "started_jobs", "new_jobs")
+"""Folders of unfinished files, in an order in which none is missed while dlt moves it."""
 
 ReadFile = Callable[[str, Sequence[str], Mapping[str, "str | None"]], Iterator[ColumnBatch]]
 PlanOf = Callable[[str], "TablePlan | None"]
@@ -43,6 +48,7 @@ class Courier:
         settings: What the user set.
         plan_of: The plan of a table; None for tables that are none of our business.
         read_file: Reads a load file.
+        versions: The newest versions seen in this run, by table and action.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Courier:
         settings: DeliverySettings,
         plan_of: PlanOf,
         read_file: ReadFile,
+        versions: dict[tuple[str, int], Versions],
     ) -> None:
         self._package = package
         self._route = route
@@ -61,6 +68,8 @@ class Courier:
         self._plan_of = plan_of
         self._read_file = read_file
         self._journal = Journal(package)
+        self._breaker = Breaker(settings.undelivered_most)
+        self._versions = versions
         self._identifying = threading.Lock()
         self._tables: dict[str, threading.Lock] = {}
 
@@ -99,6 +108,7 @@ class Courier:
         if plan is not None and plan.identifies:
             # one file at a time: two tables may hold the same user
             with self._identifying:
+                self._settle_tasks()
                 self._pass(file, plan, IDENTIFY, plan.identifies)
 
     def _pass(
@@ -123,14 +133,20 @@ class Courier:
         first, fits = _peek(batches, size)
         # a file that fits one request need not be spread over lanes
         lanes = 1 if fits else self._settings.lanes
+        sender = self._sender(key)
         dispatcher = Dispatcher(
-            key, lanes, self._route, self._journal, self._throttle, self._settings
+            key, lanes, self._route, sender, self._journal, self._breaker, self._settings
         )
-        self._settle_tasks(dispatcher, key, progress)
         deliver = dispatcher.deliver_profiles if phase == IDENTIFY else dispatcher.deliver_events
+        on_lanes = Lanes(
+            lanes,
+            len(actions),
+            None if progress.fresh else progress.is_settled,
+            progress.doubts() if self._settings.hold_unknown else None,
+        )
         rows: int | None = None
         with Crew(lanes, size, deliver) as crew:
-            rows = self._load(crew, lanes, size, chain(first, batches), actions, progress)
+            rows = self._load(crew, on_lanes, size, chain(first, batches), plan.table, actions)
         if rows is None:
             return
         self._check_counts(plan.table, phase, progress, rows, len(actions))
@@ -139,24 +155,23 @@ class Courier:
     def _load(
         self,
         crew: Crew,
-        lanes: int,
+        on_lanes: Lanes,
         size: int,
         batches: Iterable[ColumnBatch],
+        table: str,
         actions: Sequence[ActionPlan],
-        progress: Progress,
     ) -> int | None:
         """Puts the rows on their lanes.
 
         Returns:
             Rows in the file, or None when a lane failed before its end.
         """
-        on_lanes = Lanes(lanes, len(actions), None if progress.fresh else progress.is_settled)
         rows = 0
         for batch in batches:
             rows = batch.start + batch.length
-            on_lanes.put(batch.start, [self._made(batch, action) for action in actions])
+            on_lanes.put(batch.start, [self._made(batch, table, action) for action in actions])
             end = rows * len(actions)
-            for lane in range(lanes):
+            for lane in range(len(on_lanes.loads)):
                 for load, upto in on_lanes.take(lane, size, end):
                     if not crew.hand_over(Consignment(lane, load, upto)):
                         return None
@@ -166,25 +181,35 @@ class Courier:
                 return None
         return rows
 
-    def _made(self, batch: ColumnBatch, action: ActionPlan) -> Made:
+    def _made(self, batch: ColumnBatch, table: str, action: ActionPlan) -> Made:
         calls = make_calls(batch, action, self._settings.reject_invalid)
         records: Sequence[Record]
         if isinstance(action, TrackPlan):
             records = self._route.encode_events(calls.payloads)
         else:
+            if action.version is not None:
+                newest = self._versions.setdefault((table, action.index), Versions())
+                older = newest.older(calls.users, written(batch, action.version)[0])
+                calls = without(calls, older)
             # kept apart until it is known which rows of a user are merged
             records = [*calls.payloads]
         return Made(action.index, calls, records, _event_ids(batch, action))
 
-    def _settle_tasks(self, dispatcher: Dispatcher, key: PassKey, progress: Progress) -> None:
-        """Looks up the imports that a crash left behind, instead of sending them again."""
-        for task_id, task in list(progress.tasks.items()):
-            verdict = dispatcher.follow(task_id)
+    def _settle_tasks(self) -> None:
+        """Looks up the imports that a crash left behind, instead of sending them again.
+
+        Those of all tables: no user is imported again while a task that holds him runs.
+        """
+        for key, task_id, task in self._journal.tasks():
+            verdict = self._sender(key).follow(task_id)
             if verdict.answer is Answer.DELIVERED:
                 self._journal.write({"k": "settled", "task": task_id, "tally": task["tally"]}, key)
             else:
                 # its rows are sent again: identify is idempotent
                 self._journal.write({"k": "task_failed", "task": task_id}, key)
+
+    def _sender(self, key: PassKey) -> Sender:
+        return Sender(key, self._route, self._journal, self._throttle, self._settings)
 
     def _batches(
         self, file: ParsedLoadJobFileName, names: Sequence[str], types: Mapping[str, str | None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,12 +72,20 @@ class Progress:
             sequence < marks.get(lane_of(user, lanes), 0) for lanes, marks in self.marks.items()
         )
 
-    def is_in_doubt(self, sequence: int, user: str | None) -> bool:
-        """Whether a row was in a track request that left and whose answer is not recorded."""
-        return any(
+    def doubts(self) -> Callable[[int, str | None], bool] | None:
+        """Tells which rows were in a track request whose answer is not recorded.
+
+        Taken before the first request of a run: what leaves later is not in doubt yet.
+
+        Returns:
+            A function of sequence number and user, or None when there is no doubt.
+        """
+        ranges = [(*lane, *span) for lane, spans in self.intents.items() for span in spans]
+        if not ranges:
+            return None
+        return lambda sequence, user: any(
             first <= sequence < end and lane_of(user, lanes) == lane
-            for (lanes, lane), ranges in self.intents.items()
-            for first, end in ranges
+            for lanes, lane, first, end in ranges
         )
 
     def apply(self, record: Record) -> None:
@@ -139,6 +147,14 @@ class Journal:
     def progress(self, key: PassKey) -> Progress:
         """How far a pass has come; kept up to date by `write`."""
         return self._progress.setdefault(key, Progress())
+
+    def tasks(self) -> list[tuple[PassKey, str, Record]]:
+        """Import tasks whose end is not recorded, of all passes."""
+        return [
+            (key, task_id, task)
+            for key, progress in self._progress.items()
+            for task_id, task in progress.tasks.items()
+        ]
 
     def write(self, record: Record, key: PassKey | None = None, lazy: bool = False) -> None:
         """Appends a record, which outlives the process from here on.

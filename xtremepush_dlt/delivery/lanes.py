@@ -10,6 +10,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import NamedTuple, Union
 
+from xtremepush_dlt.delivery.outcomes import Outcome
 from xtremepush_dlt.mapping.calls import Calls, Payload, Problem
 
 Record = Union[bytes, Payload]  # noqa: UP007  # evaluated at run time, also on Python 3.10
@@ -25,7 +26,7 @@ def lane_of(user: str | None, lanes: int) -> int:
 
 
 class Refused(NamedTuple):
-    """A row that an action cannot send.
+    """A row that is not sent.
 
     Attributes:
         sequence: Sequence number of the row.
@@ -33,7 +34,8 @@ class Refused(NamedTuple):
         user: The user, if there is one.
         payload: What could be made of it.
         event_id: Values that tell the event from another.
-        problems: Why it cannot be sent.
+        problems: Why it is not sent.
+        outcome: `INVALID`, or `UNKNOWN` where it may have been sent before a crash.
     """
 
     sequence: int
@@ -42,6 +44,7 @@ class Refused(NamedTuple):
     payload: Payload
     event_id: Sequence[object]
     problems: Sequence[Problem]
+    outcome: Outcome = Outcome.INVALID
 
 
 @dataclass(repr=False)
@@ -119,15 +122,22 @@ class Lanes:
         width: Number of actions that each row is offered to.
         is_settled: Tells whether a sequence number of a user has its outcome already; None when
             nothing has.
+        is_held: Tells whether one may have been sent before a crash and must not be sent again;
+            None when none is.
     """
 
     def __init__(
-        self, count: int, width: int, is_settled: Callable[[int, str | None], bool] | None
+        self,
+        count: int,
+        width: int,
+        is_settled: Callable[[int, str | None], bool] | None,
+        is_held: Callable[[int, str | None], bool] | None = None,
     ) -> None:
         self.loads = [Load() for _ in range(count)]
         self._count = count
         self._width = width
         self._is_settled = is_settled
+        self._is_held = is_held
 
     def put(self, start: int, made: Sequence[Made]) -> None:
         """Adds the rows of a batch.
@@ -136,7 +146,7 @@ class Lanes:
             start: Position of the first row in its file.
             made: What each action made of them.
         """
-        if len(made) == 1 and made[0].calls.plain and self._is_settled is None:
+        if len(made) == 1 and made[0].calls.plain and not (self._is_settled or self._is_held):
             self._put_calls(start, made[0])
         else:
             self._put_rows(start, made)
@@ -200,6 +210,20 @@ class Lanes:
                 if problems := calls.invalid.get(index):
                     load.refused.append(
                         Refused(sequence, action, user, calls.payloads[index], event_id, problems)
+                    )
+                    continue
+                if self._is_held is not None and self._is_held(sequence, user):
+                    problems = [Problem("", "sent before a crash, answer not known")]
+                    load.refused.append(
+                        Refused(
+                            sequence,
+                            action,
+                            user,
+                            calls.payloads[index],
+                            event_id,
+                            problems,
+                            Outcome.UNKNOWN,
+                        )
                     )
                     continue
                 load.sequences.append(sequence)

@@ -68,6 +68,9 @@ class Identify:
         timezone: Column of the IANA timezone.
         attributes: Columns to send as profile attributes: a list of columns, or a dict
             attribute -> column. Default: every column that is not used otherwise.
+        version: Column that tells the newer of two rows, such as `updated_at`. An older row of a
+            user is skipped when a newer one came before it in the run. Default: rows count in
+            their order.
         when: Rows to take, as column -> value, list of values, or None. Default: all.
         nulls: `skip` (default) leaves what Xtremepush has as it is; `clear` sends the null.
 
@@ -83,6 +86,7 @@ class Identify:
     language: Source = AUTO
     timezone: Source = AUTO
     attributes: Selection = None
+    version: str | Column | None = None
     when: When | None = None
     nulls: Nulls = "skip"
 
@@ -94,7 +98,7 @@ class Identify:
                 raise InvalidActionError(
                     f"identify({flag}=...) takes a column's name, or 1 or 0 for all rows."
                 )
-        for field in ("email", "mobile_number", "language", "timezone"):
+        for field in ("email", "mobile_number", "language", "timezone", "version"):
             if getattr(self, field) is not None:
                 _check_column("identify", field, getattr(self, field))
         object.__setattr__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import repeat
 from types import MappingProxyType
@@ -185,6 +185,18 @@ def make_calls(batch: ColumnBatch, action: ActionPlan, reject_invalid: bool) -> 
     return Calls(users, payloads, skipped, invalid, omitted)
 
 
+def without(calls: Calls, indices: Collection[int]) -> Calls:
+    """The calls with some further rows left out."""
+    if not indices:
+        return calls
+    return replace(
+        calls,
+        skipped={*calls.skipped, *indices},
+        invalid={index: what for index, what in calls.invalid.items() if index not in indices},
+        omitted={index: what for index, what in calls.omitted.items() if index not in indices},
+    )
+
+
 def _events(
     batch: ColumnBatch,
     action: TrackPlan,
@@ -224,7 +236,7 @@ def _objects(
     broken: dict[int, set[str]] = {}
     columns: list[list[Any]] = [*always.values()]
     for binding in bindings:
-        values, found = _written(batch, binding)
+        values, found = written(batch, binding)
         columns.append(values)
         for index, reason in found.items():
             problems.note(index, binding.column or binding.target, reason)
@@ -262,7 +274,7 @@ def _with_consent(addresses: list[Any], flags: Sequence[Any]) -> tuple[list[Any]
 
 
 def _required(batch: ColumnBatch, binding: Binding, invalid: _Problems) -> list[Any]:
-    values, found = _written(batch, binding)
+    values, found = written(batch, binding)
     for index, reason in found.items():
         invalid.note(index, binding.column or binding.target, reason)
     if None in values:
@@ -272,7 +284,8 @@ def _required(batch: ColumnBatch, binding: Binding, invalid: _Problems) -> list[
     return values
 
 
-def _written(batch: ColumnBatch, binding: Binding) -> tuple[list[Any], Mapping[int, str]]:
+def written(batch: ColumnBatch, binding: Binding) -> tuple[list[Any], Mapping[int, str]]:
+    """A column of a batch in its wire form, and why values broke their rule, by index."""
     if binding.column is None:
         return [binding.constant] * batch.length, {}
     values = batch.column(binding.column)

@@ -126,6 +126,7 @@ class IdentifyPlan:
     label: str
     user: Binding
     profile: tuple[Binding, ...]
+    version: Binding | None
     conditions: tuple[Condition, ...]
     nulls: Nulls
 
@@ -178,6 +179,7 @@ def columns_of(actions: Iterable[ActionPlan]) -> list[str]:
         bindings: tuple[Binding, ...] = (action.user,)
         if isinstance(action, IdentifyPlan):
             bindings += action.profile
+            bindings += (action.version,) if action.version is not None else ()
         else:
             bindings += (action.event, action.timestamp)
             bindings += (*action.properties, *action.user_attributes)
@@ -249,12 +251,13 @@ def _plan_identify(columns: TableColumns, index: int, action: Identify) -> Ident
         for target, write in SYSTEM_FORMATS.items()
         if (binding := _bind(columns, action, target, write, optional=True)) is not None
     ]
+    version = _bind(columns, action, "version", formats.json_value, optional=True)
     if action.attributes is None:
         # an address that was left out on purpose must not come back as an attribute
         reserved = {columns.find(name) for name in ("user_id", *SYSTEM_FORMATS)}
         if action.mobile_number is None:
             reserved |= {columns.find(name) for name in _USUAL_COLUMNS["mobile_number"]}
-        used = {binding.column for binding in (user, *profile)} | reserved
+        used = {binding.column for binding in (user, version, *profile) if binding} | reserved
         attributes = _select(
             columns, "identify", "attributes", columns.rest(name for name in used if name)
         )
@@ -272,6 +275,7 @@ def _plan_identify(columns: TableColumns, index: int, action: Identify) -> Ident
         action.label,
         user,
         (*profile, *attributes),
+        version,
         _conditions(columns, "identify", action.when),
         action.nulls,
     )

@@ -1,0 +1,198 @@
+"""The sender: one request is sent until there is an answer to go by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from dlt.common.runtime import signals
+
+from xtremepush_dlt.delivery.journal import Journal, PassKey
+from xtremepush_dlt.delivery.settings import DeliverySettings
+from xtremepush_dlt.delivery.throttle import Throttle, backoff
+from xtremepush_dlt.exceptions import (
+    CredentialsRefusedError,
+    DeliveryInterruptedError,
+    EndpointRefusedError,
+    XtremepushUnavailableError,
+)
+from xtremepush_dlt.mapping.calls import Payload
+from xtremepush_dlt.routes.verdict import Answer, Verdict
+
+_LOOK_UP_SECONDS = 0.2
+"""How often a pause looks up whether the process is asked to stop."""
+
+
+class Route(Protocol):
+    """A way into Xtremepush: encodes calls, sends them once, says what the answer means."""
+
+    frame_bytes: int
+    """Bytes of a request's body around its records."""
+
+    def encode_profile(self, payload: Payload) -> bytes:
+        """Encodes a profile, its values in the order of its columns."""
+
+    def encode_events(self, payloads: Iterable[Payload]) -> list[bytes]:
+        """Encodes events."""
+
+    def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
+        """Sends encoded profiles that carry the same columns."""
+
+    def send_events(self, records: Sequence[bytes]) -> Verdict:
+        """Sends encoded events."""
+
+    def look_up_task(self, task_id: str) -> Verdict:
+        """Asks how an import task is doing; `ACCEPTED` while it runs."""
+
+
+class Sender:
+    """Sends the requests of one pass, with retries, and writes each down.
+
+    Args:
+        key: The pass.
+        route: The way into Xtremepush.
+        journal: Where requests and intents are written down.
+        throttle: Bounds the requests under way.
+        settings: What the user set.
+        stopped: Whether the process is asked to stop.
+        sleep: Waits some seconds.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        key: PassKey,
+        route: Route,
+        journal: Journal,
+        throttle: Throttle,
+        settings: DeliverySettings,
+        stopped: Callable[[], bool] = signals.was_signal_received,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._key = key
+        self._route = route
+        self._journal = journal
+        self._throttle = throttle
+        self._settings = settings
+        self._stopped = stopped
+        self._sleep = sleep
+        self._clock = clock
+
+    def follow(self, task_id: str) -> Verdict:
+        """Asks for an import task until it ends.
+
+        Raises:
+            XtremepushUnavailableError: If it runs longer than the patience lasts.
+        """
+        pause = self._settings.task_poll_seconds
+        end = self._clock() + self._settings.task_patience_seconds
+        while True:
+            verdict = self.request(0, lambda: self._route.look_up_task(task_id), None)
+            if verdict.answer is not Answer.ACCEPTED:
+                return verdict
+            if self._clock() > end:
+                raise XtremepushUnavailableError(
+                    f"An import task of `{self._key.file}` has not ended after "
+                    f"{self._settings.task_patience_seconds:.0f} s. Xtremepush goes on with it; "
+                    "the next run asks for it again and sends nothing twice. See Settings > Task "
+                    "history in Xtremepush."
+                )
+            self._pause(pause)
+            pause = min(pause * 2, self._settings.task_poll_seconds_most)
+
+    def request(
+        self, rows: int, send: Callable[[], Verdict], span: dict[str, int] | None
+    ) -> Verdict:
+        """Sends until there is an answer to go by.
+
+        Args:
+            rows: Calls in the request; 0 for a question about a task.
+            send: Sends once.
+            span: For events, the lane and range that are in doubt while it is under way.
+
+        Raises:
+            XtremepushUnavailableError: If the patience ends before.
+            CredentialsRefusedError: On 401 and 403.
+            EndpointRefusedError: On 404, 405, 410 and redirects.
+            DeliveryInterruptedError: If the process is asked to stop before the next attempt.
+        """
+        patience_ends = self._clock() + self._settings.retry_seconds
+        attempt = 0
+        while True:
+            attempt += 1
+            with self._throttle.slot(self._stopped):
+                self._leave_if_stopped()
+                if span is not None:
+                    self._journal.write({"k": "intent", **span}, self._key)
+                left = self._clock()
+                verdict = send()
+                seconds = self._clock() - left
+            self._throttle.learn(verdict)
+            self._journal.write(
+                {
+                    "k": "request",
+                    "rows": rows,
+                    "answer": verdict.answer.value,
+                    "status": verdict.status,
+                    "code": verdict.code,
+                    "attempt": attempt,
+                    "seconds": round(seconds, 6),
+                    "task": verdict.task_id,
+                },
+                self._key,
+                lazy=True,
+            )
+            answer = verdict.answer
+            if span is not None and answer not in (Answer.DELIVERED, Answer.UNANSWERED):
+                self._journal.write({"k": "answered", **span}, self._key)
+            if answer is Answer.DENIED:
+                raise CredentialsRefusedError(_denied(verdict))
+            if answer is Answer.MISDIRECTED:
+                raise EndpointRefusedError(
+                    f"Xtremepush answered {verdict.described}: nobody serves that path at that "
+                    "address. Check `api_endpoint` in [destination.xtremepush]: it is the region "
+                    "of the project (`eu` or `us`) or the scheme and host, without a path."
+                )
+            if answer not in (Answer.BUSY, Answer.UNANSWERED):
+                return verdict
+            if span is not None and answer is Answer.UNANSWERED and self._settings.hold_unknown:
+                return verdict
+            pause = backoff(attempt, verdict)
+            if self._clock() + pause > patience_ends:
+                raise XtremepushUnavailableError(
+                    f"Xtremepush gave no usable answer ({verdict.described}) after {attempt} "
+                    f"attempts in {self._settings.retry_seconds:.0f} s, for `{self._key.file}`. "
+                    "Nothing is lost: dlt tries again, and the next run goes on from the last "
+                    "confirmed request. Check the connection and Xtremepush's status page if it "
+                    "lasts."
+                )
+            self._pause(pause)
+
+    def _pause(self, seconds: float) -> None:
+        end = self._clock() + seconds
+        while (left := end - self._clock()) > 0:
+            self._leave_if_stopped()
+            self._sleep(min(left, _LOOK_UP_SECONDS))
+
+    def _leave_if_stopped(self) -> None:
+        if self._stopped():
+            raise DeliveryInterruptedError(
+                "The process was asked to stop. What was under way is finished and written down; "
+                "the next run goes on from there."
+            )
+
+
+def _denied(verdict: Verdict) -> str:
+    if verdict.status == 401:
+        return (
+            "Xtremepush answered 401: it does not accept the credential. Check `app_token` in "
+            "[destination.xtremepush.credentials] and that `api_endpoint` is the region of the "
+            "same project. Nothing is lost: the load package stays pending."
+        )
+    return (
+        f"Xtremepush answered {verdict.described}: the credential is known but may not do this. "
+        "Ask Xtremepush whether API access is enabled for the project. Nothing is lost: the load "
+        "package stays pending."
+    )
