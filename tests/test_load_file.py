@@ -26,8 +26,9 @@ from xtremepush_dlt.load_file import ROWS_IN_BATCH, read_load_file
 from xtremepush_dlt.mapping.actions import Action, column, identify, track
 from xtremepush_dlt.mapping.calls import make_calls
 from xtremepush_dlt.mapping.columns import ColumnBatch
-from xtremepush_dlt.mapping.formats import encode_number
-from xtremepush_dlt.mapping.plan import TableColumns, columns_of, plan_table
+from xtremepush_dlt.mapping.plan import columns_of
+from xtremepush_dlt.mapping.planner import TableColumns, plan_table
+from xtremepush_dlt.mapping.wire import encode_number
 
 # without the phase that explains a failure: it would write thousands of files
 quick = settings(

@@ -33,7 +33,8 @@ from xtremepush_dlt.exceptions import MappingError
 from xtremepush_dlt.load_file import read_load_file
 from xtremepush_dlt.load_job import XtremepushLoadJob
 from xtremepush_dlt.mapping.actions import ACTIONS_HINT, action_from_hint
-from xtremepush_dlt.mapping.plan import TableColumns, TablePlan, plan_table, require_consent
+from xtremepush_dlt.mapping.plan import TablePlan
+from xtremepush_dlt.mapping.planner import TableColumns, plan_table, require_consent
 from xtremepush_dlt.routes.assumptions import endpoint_url
 from xtremepush_dlt.routes.external import ExternalRoute
 

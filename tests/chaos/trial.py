@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+import orjson
+
 from tests.chaos.data import POISON, Data, Expected, Sizes
 from tests.chaos.verify import Figures, Run, verify
 from tests.chaos.worker import Job
@@ -64,6 +66,10 @@ class Report:
     folder: str | None = None
 
 
+class TrialError(Exception):
+    """The trial did not come to an end that could be looked at."""
+
+
 class Nursery:
     """Forks workers that have imported everything; see `worker.serve`."""
 
@@ -103,8 +109,9 @@ class Nursery:
         """Starts a worker; gives its process id."""
         self._stdin.write(job.to_json() + "\n")
         self._stdin.flush()
-        told = self.hear(30.0)
-        assert told["k"] == "forked", told
+        told = self.hear(60.0)
+        if told["k"] != "forked":
+            raise TrialError(f"the nursery tells {told} instead of the start of a worker")
         return int(told["pid"])
 
     def hear(self, seconds: float) -> dict[str, Any]:
@@ -118,6 +125,7 @@ class Nursery:
     def _listen(self, stdout: IO[str]) -> None:
         for line in stdout:
             self._heard.put(json.loads(line))
+        self._heard.put({"k": "gone"})
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,8 @@ class Runner:
                     hold=self.on_unknown == "hold",
                 )
                 self._violations += found
+            if self._violations:
+                self._write_record(sandbox)
         kills = [run for run in self._runs if run.killed_at is not None]
         return Report(
             self._trial,
@@ -177,6 +187,22 @@ class Runner:
             self._failures,
             time.monotonic() - began,
         )
+
+    def _write_record(self, sandbox: Sandbox) -> None:
+        """Writes what the sandbox kept into the trial's folder, for whoever looks for the cause."""
+        record = {
+            "runs": self._runs,
+            "requests": sandbox.requests,
+            "tasks": sandbox.tasks,
+            "overlaps": sandbox.overlaps,
+            "faults": sandbox.faults,
+        }
+        lines = (
+            orjson.dumps({kind: one}, default=list, option=orjson.OPT_NON_STR_KEYS)
+            for kind, kept in record.items()
+            for one in (kept if isinstance(kept, list) else [kept])
+        )
+        (self._folder / "sandbox.jsonl").write_bytes(b"\n".join(lines))
 
     def _settings(self) -> SandboxSettings:
         chance = self._chance
@@ -279,9 +305,9 @@ class Runner:
                 run.killed_in_delivery = _numbers(sandbox) > run.first
                 os.kill(process, signal.SIGKILL)
                 run.killed_at = time.monotonic()
-            if now > end:
+            if now > end or "gone" in told:
                 os.kill(process, signal.SIGKILL)
-                raise TrialError(f"a run hangs: see {self._folder}/worker.log")
+                raise TrialError("a run hangs, or its nursery is gone: see worker.log")
         if "failed" in told:
             self._failures += 1
             if "XtremepushUnavailableError" not in told["failed"]:
@@ -297,10 +323,6 @@ class Runner:
         with suppress(queue.Empty):
             heard = nursery.hear(seconds)
             told[heard["k"]] = " < ".join(heard.get("causes", ()))
-
-
-class TrialError(Exception):
-    """The trial did not come to an end that could be looked at."""
 
 
 def run_trial(trial: Trial, keep: bool = False) -> Report:

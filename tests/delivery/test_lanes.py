@@ -16,7 +16,8 @@ from xtremepush_dlt.delivery.lanes import Lanes, Load, Made, lane_of
 from xtremepush_dlt.mapping.actions import identify, track
 from xtremepush_dlt.mapping.calls import make_calls
 from xtremepush_dlt.mapping.columns import ColumnBatch
-from xtremepush_dlt.mapping.plan import ActionPlan, TableColumns, TrackPlan, plan_table
+from xtremepush_dlt.mapping.plan import ActionPlan, TrackPlan
+from xtremepush_dlt.mapping.planner import TableColumns, plan_table
 
 quick = settings(max_examples=100, deadline=None)
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from xtremepush_dlt.mapping.actions import Action, column, identify, track
 from xtremepush_dlt.mapping.calls import Problem, make_calls
 from xtremepush_dlt.mapping.columns import ColumnBatch
-from xtremepush_dlt.mapping.plan import ActionPlan, TableColumns, plan_table
+from xtremepush_dlt.mapping.plan import ActionPlan
+from xtremepush_dlt.mapping.planner import TableColumns, plan_table
 
 quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

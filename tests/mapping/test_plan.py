@@ -10,18 +10,10 @@ from dlt.common.normalizers.naming.naming import NamingConvention
 from dlt.common.normalizers.naming.snake_case import NamingConvention as SnakeCase
 
 from xtremepush_dlt.exceptions import MappingError
-from xtremepush_dlt.mapping import formats
+from xtremepush_dlt.mapping import data_formats, formats
 from xtremepush_dlt.mapping.actions import Action, column, identify, track
-from xtremepush_dlt.mapping.plan import (
-    Binding,
-    Condition,
-    IdentifyPlan,
-    TableColumns,
-    TrackPlan,
-    columns_of,
-    plan_table,
-    require_consent,
-)
+from xtremepush_dlt.mapping.plan import Binding, Condition, IdentifyPlan, TrackPlan, columns_of
+from xtremepush_dlt.mapping.planner import TableColumns, plan_table, require_consent
 
 SNAKE_CASE, DIRECT = SnakeCase(), Direct()
 
@@ -87,7 +79,7 @@ def test_each_system_name_is_written_in_its_own_format() -> None:
         "sms_subscription": formats.subscription,
         "language": formats.language,
         "timezone": formats.timezone_name,
-        "tier": formats.attribute,
+        "tier": data_formats.attribute,
     }
 
 
@@ -258,7 +250,7 @@ def test_system_names_among_user_attributes_keep_their_formats() -> None:
     action = track("paid", timestamp="at", user_attributes={"mobile_number": "tel", "tier": "t"})
     plan = plan_track(table("user_id", "at", "tel", "t"), action)
     writes = {binding.target: binding.write for binding in plan.user_attributes}
-    assert writes == {"mobile_number": formats.mobile_number, "tier": formats.attribute}
+    assert writes == {"mobile_number": formats.mobile_number, "tier": data_formats.attribute}
 
 
 def test_the_event_id_is_the_primary_key_by_default() -> None:

@@ -178,7 +178,7 @@ def test_a_poison_row_refuses_its_import_or_fails_its_task(
 
 
 @given(
-    st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)),  # noqa: DTZ001  # hypothesis wants naive ones
+    st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)),  # hypothesis wants naive ones
     st.integers(-14 * 60, 14 * 60),
 )
 def test_timestamps_with_any_offset_are_read_as_utc(moment: datetime, minutes: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from xtremepush_dlt.delivery.lanes import Load
-from xtremepush_dlt.mapping.calls import Payload
+from xtremepush_dlt.mapping.payloads import Payload
 
 
 @dataclass(frozen=True, repr=False)

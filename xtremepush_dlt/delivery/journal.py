@@ -20,7 +20,7 @@ import orjson
 from xtremepush_dlt.delivery.lanes import lane_of
 from xtremepush_dlt.delivery.outcomes import Tally
 from xtremepush_dlt.exceptions import JournalDamagedError
-from xtremepush_dlt.mapping.formats import encode_number
+from xtremepush_dlt.mapping.wire import encode_number
 
 JOURNAL_NAME = "xtremepush_journal.jsonl"
 """Name of the file in the load package. It holds what was not delivered, with its payload."""

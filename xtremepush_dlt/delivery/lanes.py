@@ -11,7 +11,8 @@ from operator import itemgetter
 from typing import NamedTuple, Union
 
 from xtremepush_dlt.delivery.outcomes import Outcome
-from xtremepush_dlt.mapping.calls import Calls, Payload, Problem
+from xtremepush_dlt.mapping.calls import Calls, Problem
+from xtremepush_dlt.mapping.payloads import Payload
 
 Record = Union[bytes, Payload]  # noqa: UP007  # evaluated at run time, also on Python 3.10
 """An event as it is sent, or a profile that may still be merged with a later one."""

@@ -42,6 +42,7 @@ class Concurrency:
     def __init__(self, most: int) -> None:
         self._most = most
         self._exact = 1.0
+        self._used = False
         self._ceiling = most
         self._healthy = 0
         self._probe_after = _PROBE_FIRST
@@ -55,6 +56,14 @@ class Concurrency:
         # thirds do not add up to one
         return math.floor(self._exact + 1e-6)
 
+    def leave(self, level: int) -> None:
+        """Takes into account that a request leaves.
+
+        Args:
+            level: Requests under way, this one included.
+        """
+        self._used = self._used or level >= self.limit
+
     def rise(self, level: int) -> None:
         """Takes a healthy answer into account.
 
@@ -63,10 +72,11 @@ class Concurrency:
         """
         self._taken[level] += 1
         self._fade(level)
-        if self._exact >= self._most or level < self.limit:
-            # what is not made use of proves nothing about more
+        before = self.limit
+        if before == self._most or not self._used:
+            # a limit that is not reached proves nothing about more
             return
-        above = self.limit + 1
+        above = before + 1
         if above > self._ceiling:
             self._healthy += 1
             if self._healthy < self._probe_after:
@@ -77,7 +87,8 @@ class Concurrency:
         elif self._is_good(above):
             self._exact = min(self._exact + 1.0, self._ceiling)
         else:
-            self._exact = min(self._exact + 1.0 / self.limit, self._ceiling)
+            self._exact = min(self._exact + 1.0 / before, self._ceiling)
+        self._used = self.limit == before
 
     def refuse(self, level: int) -> None:
         """Takes down that a level was refused, which may make it one to keep below.
@@ -124,9 +135,6 @@ _STEP = 0.03
 
 _HOLD_LEAST, _HOLD_MOST = 1.0, 120.0
 """Seconds for which a rate is held before more is tried."""
-
-_LONG = 10.0
-_BELOW_LONG = 0.96
 
 _IDLE_SECONDS = 1.0
 """Seconds without a request that still count as sending."""
@@ -184,8 +192,8 @@ class RateLimit:
         highest = taken / stretch if self._base == math.inf else self.rate(now)
         lowest = min(highest, taken / (stretch + pause))
         self._base = _BELOW * math.sqrt(highest * lowest)
-        if stretch > _LONG:
-            self._base = max(self._base, _BELOW_LONG * highest)
-        self._hold = min(max(stretch, _HOLD_LEAST), _HOLD_MOST)
+        # refused while it tried more, it tries more rarely; refused while it held, it was too high
+        tried_more = stretch > self._hold
+        self._hold = min(max(stretch * (2 if tried_more else 1), _HOLD_LEAST), _HOLD_MOST)
         self._since = None
         self._taken = 0

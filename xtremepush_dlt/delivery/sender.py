@@ -17,7 +17,7 @@ from xtremepush_dlt.exceptions import (
     EndpointRefusedError,
     XtremepushUnavailableError,
 )
-from xtremepush_dlt.mapping.calls import Payload
+from xtremepush_dlt.mapping.payloads import Payload
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
 _LOOK_UP_SECONDS = 0.2

@@ -24,7 +24,7 @@ _LOOK_UP_SECONDS = 0.1
 """How often one who waits looks up whether to stop."""
 
 _MAKE_UP_SECONDS = 0.1
-"""Delay that departures may make up for: threads wake up late, and the rate is kept all the same."""
+"""Delay that departures may make up for: threads wake up late, and the rate is to be kept."""
 
 _OUTAGE = 4
 """Answers of trouble in a row, and none of health, that make an outage."""
@@ -167,11 +167,11 @@ class Throttle:
     def _enter(self, stopped: Callable[[], bool] | None, patience: float) -> None:
         ticket = object()
         with self._changed:
-            patience_ends = self._clock() + patience
+            entered = self._clock()
             self._waiting.append(ticket)
             try:
                 while (seconds := self._seconds_until_leave(ticket)) is None or seconds > 0:
-                    if self._paused_until > patience_ends:
+                    if self._paused_until > entered + patience:
                         raise XtremepushUnavailableError(
                             "Xtremepush asks to send nothing for another "
                             f"{self._paused_until - self._clock():.0f} s, which is beyond the "
@@ -181,22 +181,25 @@ class Throttle:
                         )
                     self._wait(seconds, stopped)
                 _raise_if(stopped)
-                self._leave()
+                self._leave(entered)
             finally:
                 self._waiting.remove(ticket)
                 # the next in line may leave as well, or is the first now
                 self._changed.notify_all()
 
-    def _leave(self) -> None:
+    def _leave(self, entered: float) -> None:
         now = self._clock()
         self._rate_limit.leave(now)
         learned = self._rate_limit.rate(now)
         rate = min(self._requests_per_second, learned)
-        # a limit that was run into may have no room for two at once
-        make_up = min(_MAKE_UP_SECONDS, max(0.5 / learned, 0.01)) if learned <= rate else 0.1
-        self._next_at = max(self._next_at, now - make_up) + 1 / rate
+        # a server that refused for the rate may have no room for two at once
+        make_up = _MAKE_UP_SECONDS if learned > rate else min(_MAKE_UP_SECONDS, 0.5 / rate)
+        # time in which nobody wanted to leave is not saved up
+        due = max(self._next_at, self._paused_until, entered, now - make_up)
+        self._next_at = due + 1 / rate
         self._left += 1
         self._under_way += 1
+        self._concurrency.leave(self._under_way)
         self._own.departure = _Departure(self._left, self._under_way, self._recoveries)
 
     def _seconds_until_leave(self, ticket: object) -> float | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from xtremepush_dlt.mapping.calls import Payload
-from xtremepush_dlt.mapping.formats import encode_number
+from xtremepush_dlt.mapping.payloads import Payload
+from xtremepush_dlt.mapping.wire import encode_number
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions
 from xtremepush_dlt.routes.http import HttpSession, wall_clock
 from xtremepush_dlt.routes.verdict import Answer, Verdict, count, find, judge

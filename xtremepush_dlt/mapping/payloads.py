@@ -1,0 +1,106 @@
+"""Payloads: columns in their wire form, read as one record a row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+Payload = dict[str, Any]
+"""An identify call: wire value by profile column. A track call: an item of `events`."""
+
+
+@dataclass(frozen=True, repr=False)
+class Objects:
+    """Columns in their wire form, to be read as one dict a row.
+
+    Dicts are made as they are asked for: most are encoded at once and need not live longer.
+
+    Attributes:
+        names: Members of the dicts.
+        columns: Their values, a list a member.
+        holes: Whether None stands for "not sent".
+        broken: Members that a row goes without, by index.
+    """
+
+    names: tuple[str, ...]
+    columns: Sequence[Sequence[Any]]
+    holes: bool
+    broken: Mapping[int, Collection[str]]
+
+    def __iter__(self) -> Iterator[Payload]:
+        rows = zip(*self.columns, strict=True)
+        if self.holes:
+            return (
+                {
+                    name: value
+                    for name, value in zip(self.names, row, strict=True)
+                    if value is not None
+                }
+                for row in rows
+            )
+        # dict, map and zip run in C: this is the dearest step of all
+        objects = map(dict, map(zip, repeat(self.names), rows))
+        return self._mended(objects) if self.broken else objects
+
+    def __getitem__(self, index: int) -> Payload:
+        without = self.broken.get(index, ())
+        row = (values[index] for values in self.columns)
+        return {
+            name: value
+            for name, value in zip(self.names, row, strict=True)
+            if name not in without and not (self.holes and value is None)
+        }
+
+    def _mended(self, objects: Iterable[Payload]) -> Iterator[Payload]:
+        for index, row in enumerate(objects):
+            for name in self.broken.get(index, ()):
+                del row[name]
+            yield row
+
+
+@dataclass(frozen=True, repr=False)
+class Events:
+    """Columns in their wire form, to be read as one item of `events` a row.
+
+    Attributes:
+        names: Names of the events.
+        users: Their users.
+        moments: Their timestamps.
+        members: Properties and user attributes, by the member that holds them.
+    """
+
+    names: Sequence[Any]
+    users: Sequence[str | None]
+    moments: Sequence[Any]
+    members: Mapping[str, Objects]
+
+    def __iter__(self) -> Iterator[Payload]:
+        rows = zip(self.names, self.users, self.moments, strict=True)
+        if [*self.members] == ["value"]:
+            return (
+                {"event": name, "user_id": user, "timestamp": moment, "value": value}
+                for (name, user, moment), value in zip(rows, self.members["value"], strict=True)
+            )
+        return (
+            {
+                "event": name,
+                "user_id": user,
+                "timestamp": moment,
+                **dict(zip(self.members, objects, strict=True)),
+            }
+            for (name, user, moment), objects in zip(
+                rows,
+                zip(*self.members.values(), strict=True) if self.members else repeat(()),
+                strict=False,  # without members there is nothing to keep in step
+            )
+        )
+
+    def __getitem__(self, index: int) -> Payload:
+        return {
+            "event": self.names[index],
+            "user_id": self.users[index],
+            "timestamp": self.moments[index],
+            **{member: objects[index] for member, objects in self.members.items()},
+        }
