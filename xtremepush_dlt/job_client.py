@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,79 +24,15 @@ from dlt.destinations.job_impl import FinalizedLoadJob
 from xtremepush_dlt.configuration import XtremepushClientConfiguration
 from xtremepush_dlt.delivery.courier import Courier
 from xtremepush_dlt.delivery.report import report_of_package
-from xtremepush_dlt.delivery.settings import DeliverySettings
-from xtremepush_dlt.delivery.throttle import Throttle
-from xtremepush_dlt.delivery.versions import Versions
 from xtremepush_dlt.exceptions import MappingError
-from xtremepush_dlt.load_file import read_load_file
 from xtremepush_dlt.load_job import XtremepushLoadJob
 from xtremepush_dlt.mapping.actions import ACTIONS_HINT, action_from_hint
 from xtremepush_dlt.mapping.plan import TablePlan
 from xtremepush_dlt.mapping.planner import TableColumns, plan_table, require_consent
-from xtremepush_dlt.routes.assumptions import endpoint_url
-from xtremepush_dlt.routes.external import ExternalRoute
+from xtremepush_dlt.shared import shared
 
 _REPORTS_OF_DLT = ("_load_info", "_trace")
 """Tables that Airflow's `save_load_info` and `save_trace_info` load into every destination."""
-
-
-class _Shared:
-    """What the clients of one process share: dlt makes a client for every job.
-
-    A load package has one courier as long as jobs of it run. A credential has one throttle,
-    however many pipelines use it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._couriers: dict[Path, tuple[Courier, ExternalRoute]] = {}
-        self._users: Counter[Path] = Counter()
-        self._versions: dict[Path, dict[tuple[str, int], Versions]] = {}
-        self._throttles: dict[tuple[str, str, int], Throttle] = {}
-
-    @contextmanager
-    def courier(self, package: Path, client: XtremepushClient) -> Iterator[Courier]:
-        with self._lock:
-            if package not in self._couriers:
-                self._couriers[package] = self._open(package, client)
-            self._users[package] += 1
-            courier, route = self._couriers[package]
-        try:
-            yield courier
-        finally:
-            with self._lock:
-                self._users[package] -= 1
-                if not self._users[package]:
-                    # the next job may come from a run with other settings
-                    del self._couriers[package], self._users[package]
-                    courier.close()
-                    route.close()
-
-    def _open(self, package: Path, client: XtremepushClient) -> tuple[Courier, ExternalRoute]:
-        config = client.config
-        url = endpoint_url(config.api_endpoint)
-        token = str(config.credentials.app_token)
-        throttle = self._throttles.setdefault(
-            (url, token, config.max_connections), Throttle(config.max_connections)
-        )
-        route = ExternalRoute(url, token, config.external_api())
-        courier = Courier(
-            package,
-            route,
-            throttle,
-            _delivery_settings(config),
-            client.plan_of,
-            read_load_file,
-            self._versions.setdefault(package, {}),
-        )
-        return courier, route
-
-    def forget(self, package: Path) -> None:
-        """Lets go of what was kept for a package that is delivered."""
-        self._versions.pop(package, None)
-
-
-_shared = _Shared()
 
 
 class XtremepushClient(JobClientBase):
@@ -159,12 +93,13 @@ class XtremepushClient(JobClientBase):
         """Logs the report of a package that is delivered."""
         storage = Container()[LoadPackageStateInjectableContext].storage
         package = Path(storage.storage.make_full_path(storage.get_package_path(load_id)))
-        _shared.forget(package)
+        shared.forget(package)
         logger.info(f"Xtremepush, load package {load_id}:\n{report_of_package(package)}")
 
     def courier(self, file_path: str) -> AbstractContextManager[Courier]:
         """The courier of the load package that a file belongs to, for as long as it is needed."""
-        return _shared.courier(Path(file_path).parent.parent, self)
+        package = Path(file_path).parent.parent
+        return shared.courier(package, self.config, self.plan_of)
 
     def plan_of(self, table: str) -> TablePlan | None:
         """The plan of a table; None for tables that are passed over."""
@@ -239,20 +174,3 @@ class XtremepushClient(JobClientBase):
             ),
             normalize=lambda name: (naming.normalize_identifier(name), naming.normalize_path(name)),
         )
-
-
-def _delivery_settings(config: XtremepushClientConfiguration) -> DeliverySettings:
-    assumed = config.external_api()
-    return DeliverySettings(
-        event_batch_size=config.event_batch_size,
-        profile_batch_size=config.profile_batch_size,
-        max_request_bytes=config.max_request_bytes,
-        lanes=config.max_connections,
-        reject_invalid=config.on_invalid_value == "reject",
-        retry_seconds=config.retry_patience,
-        hold_unknown=config.on_unknown == "hold",
-        undelivered_most=config.max_undelivered,
-        task_poll_seconds=assumed.task_poll_seconds,
-        task_poll_seconds_most=assumed.task_poll_seconds_most,
-        task_patience_seconds=assumed.task_patience_seconds,
-    )

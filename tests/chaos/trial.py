@@ -77,7 +77,7 @@ class Nursery:
         self._heard: queue.Queue[dict[str, Any]] = queue.Queue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.worker"],
-            cwd=ROOT,
+            cwd=folder,
             env=_environment(folder),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -159,23 +159,16 @@ class Runner:
         """Runs the trial and looks at what the sandbox has recorded."""
         began = time.monotonic()
         figures = Figures()
-        with Sandbox(self._settings(), self._faults()) as sandbox, Nursery(self._folder) as nursery:
-            try:
-                self._until_done(sandbox, nursery)
-                sandbox.wait_for_tasks()
-            except TrialError as error:
-                self._violations.append(str(error))
-            else:
-                figures, found = verify(
-                    sandbox,
-                    self._expected,
-                    self._runs,
-                    self._folder / "pipelines",
-                    hold=self.on_unknown == "hold",
-                )
-                self._violations += found
-            if self._violations:
-                self._write_record(sandbox)
+        sandbox = self.sandbox()
+        try:
+            self.deliver(sandbox)
+        except TrialError as error:
+            self._violations.append(f"the trial failed: {error}")
+        else:
+            figures, found = self.judge(sandbox)
+            self._violations += found
+        if self._violations:
+            self._write_record(sandbox)
         kills = [run for run in self._runs if run.killed_at is not None]
         return Report(
             self._trial,
@@ -187,6 +180,25 @@ class Runner:
             self._failures,
             time.monotonic() - began,
         )
+
+    def sandbox(self) -> Sandbox:
+        """The trial's sandbox, not yet started."""
+        return Sandbox(self._settings(), self._faults())
+
+    def deliver(self, sandbox: Sandbox) -> None:
+        """Kills and starts the worker until everything is delivered.
+
+        Raises:
+            TrialError: If it does not come to that.
+        """
+        with sandbox, Nursery(self._folder) as nursery:
+            self._until_done(sandbox, nursery)
+            sandbox.wait_for_tasks()
+
+    def judge(self, sandbox: Sandbox) -> tuple[Figures, list[str]]:
+        """The figures, and a line for each kind of violation."""
+        pipelines, hold = self._folder / "pipelines", self.on_unknown == "hold"
+        return verify(sandbox, self._expected, self._runs, pipelines, hold=hold)
 
     def _write_record(self, sandbox: Sandbox) -> None:
         """Writes what the sandbox kept into the trial's folder, for whoever looks for the cause."""
@@ -357,6 +369,7 @@ def _environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if "__" not in name}
     return {
         **kept,
+        "HOME": str(folder),
         "DLT_DATA_DIR": str(folder / "data"),
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         "RUNTIME__LOG_LEVEL": "ERROR",

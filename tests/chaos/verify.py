@@ -25,6 +25,10 @@ SLACK = 0.25
 NO_ANSWER = frozenset({"reset_before", "reset_after", "truncated", "empty", "html"})
 """Faults after which the client cannot know whether the request was processed."""
 
+PATIENT = 10.0
+"""Seconds of patience from which a run does not hand a request over to dlt's own retry, which
+begins the imports that are not settled anew."""
+
 _SHOWN = 5
 
 
@@ -338,7 +342,10 @@ def _check_loss(record: Record, expected: Expected, unknown: Iterable[Key], foun
 
 
 def _check_order(record: Record, found: Found) -> None:
-    """First arrivals of a user's events, and within a run all imports of a user, in row order."""
+    """First arrivals of a user's events, and within a run all imports of a user, in row order.
+
+    Imports are judged in runs whose patience lasts, so that no job of dlt begins anew in them.
+    """
     last: dict[tuple[str, str], tuple[int, int]] = {}
     for key, events in record.arrivals.items():  # in the order of first arrivals
         who = (key.table, events[0].user_id)
@@ -351,6 +358,8 @@ def _check_order(record: Record, found: Found) -> None:
         if not record.took(request):
             continue
         run = record.run_of(request)
+        if record.runs[run].job.retry_patience < PATIENT:
+            continue
         for row in record.imported_rows(request):
             for name in FAMILY.values():
                 if name in row:
@@ -384,7 +393,7 @@ def _check_import_before(
     if request.number > event.number:
         found.add("barrier", f"import #{request.number} after event #{event.number}")
     task = record.task_of(request)
-    if task is None or record.in_doubt(request):
+    if task is None:
         return
     if task.finished_at is None or task.finished_at > event.arrived_at:
         found.add("barrier", f"event #{event.number} before the end of task {task.id}")
@@ -393,18 +402,16 @@ def _check_import_before(
 def _check_overlaps(record: Record, found: Found) -> int:
     """No import of a user while a task of theirs runs; gives how often the client could not know.
 
-    The id of a task whose 202 was lost, or was under way at a kill, never reached the client.
+    The id of a task whose 202 was lost, or was under way at a kill, never reached the client, which
+    has to find out: such a task may end after a newer import and write older values over it.
     """
     untold = 0
     tasks = {task.id: task for task in record.tasks}
     for overlap in record.overlaps:
         first = record.request(tasks[overlap.task].request)
-        if record.in_doubt(first):
-            untold += 1
-        else:
-            found.add(
-                "overlap", f"import #{overlap.request} while task {overlap.task} of #{first.number}"
-            )
+        kind = "overlap with an untold task" if record.in_doubt(first) else "overlap"
+        untold += record.in_doubt(first)
+        found.add(kind, f"import #{overlap.request} while task {overlap.task} of #{first.number}")
     return untold
 
 

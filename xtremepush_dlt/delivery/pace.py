@@ -19,8 +19,11 @@ _PROBE_MOST = 800
 _MEMORY = 48
 """Answers that a level is judged by, about."""
 
-_CAPACITY_SHARE = 1 / 8
-"""Share of refusals from which on they come from the level, and are not faults at random."""
+_CAPACITY_SHARE = 1 / 6
+"""Share of refusals at a level from which on the level may be what is too much."""
+
+_CAPACITY_FACTOR = 3
+"""How much larger the share must be than below that level: faults at random are the same there."""
 
 _TAKEN_FEW = 4
 """Answers that make a level known."""
@@ -100,8 +103,14 @@ class Concurrency:
         self._fade(level)
         refused = self._refused[level]
         share = refused / (refused + self._taken[level])
-        # once may be chance; halves are left of what is long ago
-        if 1 < level <= self._ceiling and refused >= 1.5 and share > _CAPACITY_SHARE:
+        refused_below = sum(self._refused[:level])
+        below = refused_below / max(refused_below + sum(self._taken[:level]), 1.0)
+        # twice may be chance; halves are left of what is long ago
+        if (
+            1 < level <= self._ceiling
+            and refused > 2
+            and (share > max(_CAPACITY_SHARE, _CAPACITY_FACTOR * below))
+        ):
             in_vain = level == self._probed
             self._probe_after = min(self._probe_after * 2, _PROBE_MOST) if in_vain else _PROBE_FIRST
             self._ceiling = level - 1

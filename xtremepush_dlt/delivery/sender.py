@@ -20,6 +20,9 @@ from xtremepush_dlt.exceptions import (
 from xtremepush_dlt.mapping.payloads import Payload
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
+_DONE_OR_IN_DOUBT = (Answer.DELIVERED, Answer.PARTLY, Answer.UNANSWERED)
+"""Answers after which an intent stands until the outcome is written down."""
+
 _LOOK_UP_SECONDS = 0.2
 """How often a pause looks up whether the process is asked to stop."""
 
@@ -118,11 +121,11 @@ class Sender:
             EndpointRefusedError: On 404, 405, 410 and redirects.
             DeliveryInterruptedError: If the process is asked to stop before the next attempt.
         """
-        patience_ends = self._clock() + self._settings.retry_seconds
+        patience_ends: float | None = None
         attempt = 0
         while True:
             attempt += 1
-            with self._throttle.slot(self._stopped):
+            with self._throttle.slot(self._stopped, self._settings.retry_seconds):
                 self._leave_if_stopped()
                 if span is not None:
                     self._journal.write({"k": "intent", **span}, self._key)
@@ -145,7 +148,7 @@ class Sender:
                 lazy=True,
             )
             answer = verdict.answer
-            if span is not None and answer not in (Answer.DELIVERED, Answer.UNANSWERED):
+            if span is not None and answer not in _DONE_OR_IN_DOUBT:
                 self._journal.write({"k": "answered", **span}, self._key)
             if answer is Answer.DENIED:
                 raise CredentialsRefusedError(_denied(verdict))
@@ -160,7 +163,10 @@ class Sender:
             if span is not None and answer is Answer.UNANSWERED and self._settings.hold_unknown:
                 return verdict
             pause = backoff(attempt, verdict)
-            if self._clock() + pause > patience_ends:
+            now = self._clock()
+            # from the first trouble on: waiting for one's turn is no trouble
+            patience_ends = patience_ends or now - seconds + self._settings.retry_seconds
+            if now + pause > patience_ends:
                 raise XtremepushUnavailableError(
                     f"Xtremepush gave no usable answer ({verdict.described}) after {attempt} "
                     f"attempts in {self._settings.retry_seconds:.0f} s, for `{self._key.file}`. "

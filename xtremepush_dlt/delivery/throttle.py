@@ -89,9 +89,8 @@ class Throttle:
         clock: Callable[[], float] = time.monotonic,
         condition: Callable[[], threading.Condition] = threading.Condition,
     ) -> None:
+        self._clock, self._changed = clock, condition()
         self._requests_per_second = requests_per_second or float("inf")
-        self._clock = clock
-        self._changed = condition()
         self._concurrency = Concurrency(most)
         self._rate_limit = RateLimit()
         self._waiting: deque[object] = deque()

@@ -1,0 +1,154 @@
+"""Promises under SIGKILL: a short session of `python -m tests.chaos`, and its judge on trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.__main__ import session, table
+from tests.chaos.data import Sizes
+from tests.chaos.trial import Report, Runner, Trial
+from xtremepush_dlt.sandbox import Sandbox
+
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[Report]:
+    """Four trials or more, with twenty kills or more."""
+    return list(session(seed=20, trials=4, kills=KILLS, jobs=2))
+
+
+def assert_none(reports: list[Report], *kinds: str) -> None:
+    found = [
+        f"seed {report.trial.seed}, trial {report.trial.number}: {line} ({report.folder})"
+        for report in reports
+        for line in report.violations
+        if line.split(":")[0] in kinds
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_twenty_kills_are_made_and_most_of_them_amid_the_delivery(reports: list[Report]) -> None:
+    assert sum(report.kills for report in reports) >= KILLS
+    assert sum(report.kills_in_delivery for report in reports) >= KILLS * 0.6
+    assert {report.on_unknown for report in reports} == {"resend", "hold"}
+
+
+def test_no_row_is_lost_and_profiles_end_as_the_rows_say(reports: list[Report]) -> None:
+    assert_none(reports, "lost", "wrong profile", "arrived though it should not")
+
+
+def test_one_users_calls_arrive_in_row_order(reports: list[Report]) -> None:
+    assert_none(reports, "out of order", "import out of order")
+
+
+def test_no_event_arrives_before_the_profiles_of_its_package(reports: list[Report]) -> None:
+    assert_none(reports, "barrier")
+
+
+def test_no_user_is_imported_while_a_task_of_theirs_runs(reports: list[Report]) -> None:
+    assert_none(reports, "overlap", "overlap with an untold task")
+
+
+def test_with_hold_no_event_arrives_twice_and_with_resend_only_what_was_in_doubt(
+    reports: list[Report],
+) -> None:
+    assert sum(report.figures.duplicates_hold for report in reports) == 0
+    assert_none(
+        reports,
+        "sent twice with hold",
+        "held though answered",
+        "repeated though confirmed",
+        "repeated though a later one was confirmed",
+        "repeated more than was in flight",
+    )
+
+
+def test_every_row_has_one_outcome_however_often_the_run_was_killed(reports: list[Report]) -> None:
+    everything = [line for report in reports for line in report.violations]
+    kinds = {line.split(":")[0] for line in everything}
+    others = kinds - {"overlap", "overlap with an untold task", "barrier", "wrong profile"}
+    assert not others, table(reports, 0.0) + "\n" + "\n".join(everything)
+
+
+def _lose(sandbox: Sandbox) -> None:
+    del sandbox._app.api.log.events[100]
+
+
+def _repeat(sandbox: Sandbox) -> None:
+    events = sandbox._app.api.log.events
+    events.append(events[100])
+
+
+def _swap(sandbox: Sandbox) -> None:
+    events = sandbox._app.api.log.events
+    user, table_of_user = events[100].user_id, events[100].event
+    places = [
+        place
+        for place, event in enumerate(events)
+        if (event.user_id, event.event) == (user, table_of_user)
+    ]
+    first, second = places[:2]
+    events[first], events[second] = events[second], events[first]
+
+
+def _forget(sandbox: Sandbox) -> None:
+    events = sandbox._app.api.log.events
+    imported = sandbox._app.api.profiles.imported
+    place = next(place for place, event in enumerate(events) if event.user_id in imported)
+    events[place] = replace(events[place], profile_known=False)
+
+
+def _spoil(sandbox: Sandbox) -> None:
+    profiles = sandbox._app.api.profiles
+    profiles.attributes[min(profiles.imported)]["version"] = 0
+
+
+def _nothing(sandbox: Sandbox) -> None:
+    pass
+
+
+class Delivered:
+    """A trial without kills, whose record can be spoiled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.runner = Runner(Trial(5, 1, 0, Sizes(20, 60, 30, 150, 90)), folder)
+        self.sandbox = self.runner.sandbox()
+        self.runner.deliver(self.sandbox)
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+    """Delivered once; each test puts the record back."""
+    return Delivered(tmp_path_factory.mktemp("chaos"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind"),
+    [
+        (_lose, "lost"),
+        (_repeat, "sent twice with hold"),
+        (_swap, "out of order"),
+        (_forget, "barrier"),
+        (_spoil, "wrong profile"),
+        (_nothing, None),
+    ],
+)
+def test_the_judge_finds_what_is_wrong_and_nothing_else(
+    spoil: Callable[[Sandbox], None], kind: str | None, delivered: Delivered
+) -> None:
+    api = delivered.sandbox._app.api
+    events = list(api.log.events)
+    attributes = {user: dict(kept) for user, kept in api.profiles.attributes.items()}
+    try:
+        spoil(delivered.sandbox)
+        _, found = delivered.runner.judge(delivered.sandbox)
+    finally:
+        api.log.events[:] = events
+        api.profiles.attributes.update(attributes)
+    kinds = {line.split(":")[0] for line in found}
+    assert kind in kinds if kind else not kinds, found
