@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import cast
 
 from xtremepush_dlt.delivery.lanes import Load
 from xtremepush_dlt.mapping.payloads import Payload
@@ -54,11 +55,11 @@ def cut(batch: Batch, most_records: int, most_bytes: int) -> Iterator[Batch]:
         most_bytes: Bytes of its records at the most, commas included. A record that is larger
             stands alone: whether it is too large is Xtremepush's to say.
     """
-    ends = [0, *accumulate(len(record) + 1 for record in batch.records)]
+    ends = [0, *accumulate(map(len, batch.records))]
     first = 0
     while first < len(batch):
         end = min(first + most_records, len(batch))
-        while end > first + 1 and ends[end] - ends[first] > most_bytes:
+        while end > first + 1 and ends[end] - ends[first] + end - first > most_bytes:
             end = first + (end - first) // 2
         yield batch.part(first, end)
         first = end
@@ -66,7 +67,7 @@ def cut(batch: Batch, most_records: int, most_bytes: int) -> Iterator[Batch]:
 
 def event_batches(load: Load, most_records: int, most_bytes: int) -> Iterator[Batch]:
     """Batches of events, in the order of the rows."""
-    records = [record for record in load.records if isinstance(record, bytes)]
+    records = cast("list[bytes]", load.records)
     return cut(Batch(records, range(len(records))), most_records, most_bytes)
 
 

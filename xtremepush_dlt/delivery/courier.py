@@ -254,6 +254,8 @@ def _peek(batches: Iterator[ColumnBatch], rows: int) -> tuple[list[ColumnBatch],
     return first, True
 
 
-def _event_ids(batch: ColumnBatch, action: ActionPlan) -> list[tuple[object, ...]]:
+def _event_ids(batch: ColumnBatch, action: ActionPlan) -> list[object]:
     names = action.event_id if isinstance(action, TrackPlan) else ()
+    if len(names) == 1:
+        return batch.column(names[0])
     return list(zip(*(batch.column(name) for name in names), strict=True)) if names else []

@@ -235,7 +235,10 @@ def _by_place(batch: Batch, verdict: Verdict) -> Iterator[Settled]:
 
 def _count(tally: Tally, load: Load, settled: Settled) -> None:
     batch, outcome, verdict = settled
-    for action, count in Counter(load.actions[row] for row in batch.rows).items():
+    actions = [load.actions[row] for row in batch.rows]
+    if isinstance(batch.rows, range):
+        actions = load.actions[batch.rows.start : batch.rows.stop]
+    for action, count in Counter(actions).items():
         tally.outcomes[action, outcome] += count
         if outcome in UNDELIVERED:
             tally.reasons[action, outcome, "", verdict.described] += count

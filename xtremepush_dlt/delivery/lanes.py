@@ -43,7 +43,7 @@ class Refused(NamedTuple):
     action: int
     user: str | None
     payload: Payload
-    event_id: Sequence[object]
+    event_id: object
     problems: Sequence[Problem]
     outcome: Outcome = Outcome.INVALID
 
@@ -71,7 +71,7 @@ class Load:
     actions: list[int] = field(default_factory=list)
     users: list[str | None] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    event_ids: list[Sequence[object]] = field(default_factory=list)
+    event_ids: list[object] = field(default_factory=list)
     omitted: dict[int, Sequence[Problem]] = field(default_factory=dict)
     skipped: list[tuple[int, int]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Made(NamedTuple):
     action: int
     calls: Calls
     records: Sequence[Record]
-    event_ids: Sequence[Sequence[object]]
+    event_ids: Sequence[object]
 
 
 class Lanes:
@@ -175,8 +175,8 @@ class Lanes:
 
     def _put_calls(self, start: int, made: Made) -> None:
         """The common case: every row makes one call, and none is settled."""
-        users = made.calls.users
-        ids = made.event_ids or [()] * len(users)
+        users: list[str] = made.calls.users  # type: ignore[assignment]  # none is None in this case
+        ids = made.event_ids or [None] * len(users)
         if self._count == 1:
             load = self.loads[0]
             load.sequences += range(start, start + len(users))
@@ -186,15 +186,19 @@ class Lanes:
             load.event_ids += ids
             return
         places: list[list[int]] = [[] for _ in self.loads]
-        lanes = [zlib.crc32(user.encode()) % self._count for user in users if user]
-        for index, lane in enumerate(lanes):
-            places[lane].append(index)
+        codes = map(zlib.crc32, map(str.encode, users))
+        for index, code in enumerate(codes):
+            places[code % self._count].append(index)
         for load, indices in zip(self.loads, places, strict=True):
-            load.sequences += [start + index for index in indices]
+            if not indices:
+                continue
+            # a slice of one place makes itemgetter answer with a tuple in any case
+            pick = itemgetter(*indices, slice(0, 0))
+            load.sequences += map(start.__add__, indices)
             load.actions += repeat(made.action, len(indices))
-            load.users += [users[index] for index in indices]
-            load.records += [made.records[index] for index in indices]
-            load.event_ids += [ids[index] for index in indices]
+            load.users += pick(users)[:-1]
+            load.records += pick(made.records)[:-1]
+            load.event_ids += pick(ids)[:-1]
 
     def _put_rows(self, start: int, made: Sequence[Made]) -> None:
         for index in range(len(made[0].calls.users)):
@@ -207,7 +211,7 @@ class Lanes:
                 if index in calls.skipped:
                     load.skipped.append((sequence, action))
                     continue
-                event_id = event_ids[index] if event_ids else ()
+                event_id = event_ids[index] if event_ids else None
                 if problems := calls.invalid.get(index):
                     load.refused.append(
                         Refused(sequence, action, user, calls.payloads[index], event_id, problems)
