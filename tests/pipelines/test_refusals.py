@@ -201,3 +201,20 @@ def test_a_refused_request_is_terminal_for_dlt() -> None:
             terminal = issubclass(kind, DestinationTerminalException)
             transient = issubclass(kind, DestinationTransientException)
             assert terminal != transient, f"{name} must be either terminal or transient"
+
+
+def test_after_a_refused_action_is_mended_and_the_package_taken_back_no_row_is_missing(
+    desk: Desk,
+) -> None:
+    @dlt.resource(name="people")
+    def people(
+        number: Any = dlt.sources.incremental("id"),  # noqa: B008  # dlt's way of declaring a cursor
+    ) -> Any:
+        yield [{"id": 1, "email": "a@example.com"}, {"id": 2, "email": "b@example.com"}]
+
+    pipeline = desk.pipeline()
+    with pytest.raises(PipelineStepFailed, match="abort-packages"):
+        pipeline.run(xtremepush_adapter(people, identify(user_id="id")))
+    pipeline.abort_packages()
+    pipeline.run(xtremepush_adapter(people, identify(user_id="id", email_subscription=0)))
+    assert sorted(desk.sandbox.profiles) == ["1", "2"]
