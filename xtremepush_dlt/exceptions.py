@@ -37,8 +37,8 @@ class MappingError(XtremepushTerminalError):
     def __init__(self, table: str, problem: str, remedy: str) -> None:
         self.table = table
         super().__init__(
-            f"Table `{table}` cannot be sent to Xtremepush. {problem} {remedy} The rows wait in the "
-            "pending load package, which keeps the actions that it was made with: mend the "
+            f"Table `{table}` cannot be sent to Xtremepush. {problem} {remedy} The rows wait in "
+            "the pending load package, which keeps the actions that it was made with: mend the "
             "script, take the package back with `dlt pipeline <name> abort-packages`, and run "
             "again; nothing is lost."
         )
