@@ -140,7 +140,7 @@ def test_a_call_carries_what_is_sent_and_the_id_of_its_event() -> None:
 
 def test_an_identify_call_has_no_event_id() -> None:
     load = on_one_lane(batch(0, ["a", "b"]), *PLAN.identifies)
-    assert load.event_ids == [(), ()]
+    assert load.event_ids == [None, None]
     assert load.records == [
         {"user_id": "a", "status": "paid"},
         {"user_id": "b", "status": "paid"},

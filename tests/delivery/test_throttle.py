@@ -125,10 +125,13 @@ def test_who_waits_longest_leaves_first() -> None:
         with throttle.slot():
             order.append(number)
 
-    with ThreadPoolExecutor(8) as pool, throttle.slot():
-        for number in range(8):
-            pool.submit(work, number)
-            wait_for(lambda number=number: len(throttle._waiting) == number + 1)  # type: ignore[misc]
+    workers = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(8)]
+    with throttle.slot():
+        for number, worker in enumerate(workers, start=1):
+            worker.start()
+            wait_for(lambda number=number: len(throttle._waiting) == number)  # type: ignore[misc]
+    for worker in workers:
+        worker.join(5)
     assert order == [*range(8)]
 
 

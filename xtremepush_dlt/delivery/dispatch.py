@@ -197,6 +197,7 @@ class Dispatcher:
             undelivered.append(
                 refused._asdict()
                 | {
+                    "event_id": _id_values(refused.event_id),
                     "problems": [list(problem) for problem in refused.problems],
                     "outcome": refused.outcome.value,
                 }
@@ -261,9 +262,16 @@ def _undelivered(load: Load, settled: Settled) -> Iterator[dict[str, Any]]:
             "action": load.actions[row],
             "user": load.users[row],
             "payload": orjson.Fragment(record) if isinstance(record, bytes) else record,
-            "event_id": load.event_ids[row],
+            "event_id": _id_values(load.event_ids[row]),
             "outcome": settled.outcome.value,
             "status": verdict.status,
             "code": verdict.code,
             "message": verdict.message,
         }
+
+
+def _id_values(event_id: object) -> list[object]:
+    """An event id as it is written down: a list of values, whatever the number of columns."""
+    if event_id is None:
+        return []
+    return [*event_id] if isinstance(event_id, tuple) else [event_id]

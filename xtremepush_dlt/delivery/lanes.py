@@ -61,7 +61,8 @@ class Load:
         actions: Indices of their actions.
         users: Their users.
         records: What is sent.
-        event_ids: Values that tell an event from another; they name the row where it is listed.
+        event_ids: What tells an event from another, a value or a tuple of them; it names the row
+            where it is listed.
         omitted: Values that were left out, by sequence number of the call.
         skipped: Rows that `when` did not select, as sequence number and action.
         refused: Rows that cannot be sent.
