@@ -87,7 +87,7 @@ class XtremepushClient(JobClientBase):
         """Makes the job of a load file; dlt's own tables are done at once."""
         if self._is_passed_over(str(table["name"])):
             return FinalizedLoadJob(file_path)
-        return XtremepushLoadJob(file_path)
+        return XtremepushLoadJob(file_path, self.courier)
 
     def complete_load(self, load_id: str) -> None:
         """Logs the report of a package that is delivered."""

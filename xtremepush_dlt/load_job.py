@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from dlt.common.destination.client import RunnableLoadJob
 
-if TYPE_CHECKING:
-    from xtremepush_dlt.job_client import XtremepushClient
+from xtremepush_dlt.delivery.courier import Courier
 
 
 class XtremepushLoadJob(RunnableLoadJob):
-    """Delivers one load file of one table."""
+    """Delivers one load file of one table.
+
+    Args:
+        file_path: Full path of the file in the load package.
+        courier: The courier of the package that a file belongs to, for as long as it is needed.
+    """
+
+    def __init__(
+        self, file_path: str, courier: Callable[[str], AbstractContextManager[Courier]]
+    ) -> None:
+        super().__init__(file_path)
+        self._courier = courier
 
     def run(self) -> None:
         """Delivers the file, and the identify calls of the package before its track calls.
@@ -20,6 +31,5 @@ class XtremepushLoadJob(RunnableLoadJob):
             XtremepushTerminalError: If a person must act first.
             XtremepushTransientError: If dlt should try again.
         """
-        client = cast("XtremepushClient", self._job_client)
-        with client.courier(self._file_path) as courier:
+        with self._courier(self._file_path) as courier:
             courier.deliver(self._file_name)

@@ -331,13 +331,6 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal.close()
 
 
-class RestingSender(Sender):
-    """A sender whose pauses end when an outage is over."""
-
-    def _pause(self, seconds: float) -> None:
-        self._throttle.rest(seconds, self._stopped)
-
-
 def deliverer(
     server: Server,
     journal: Journal,
@@ -345,7 +338,7 @@ def deliverer(
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[Consignment], None]:
     """Sends the events of a consignment, each in a request of its own."""
-    sender = RestingSender(
+    sender = Sender(
         PassKey("orders.1", "track"),
         server,
         journal,

@@ -10,10 +10,9 @@ from dlt.common.runtime import signals
 
 from xtremepush_dlt.delivery.journal import Journal, PassKey
 from xtremepush_dlt.delivery.settings import DeliverySettings
-from xtremepush_dlt.delivery.throttle import Throttle, backoff
+from xtremepush_dlt.delivery.throttle import Throttle, backoff, leave_if_stopped
 from xtremepush_dlt.exceptions import (
     CredentialsRefusedError,
-    DeliveryInterruptedError,
     EndpointRefusedError,
     XtremepushUnavailableError,
 )
@@ -125,8 +124,11 @@ class Sender:
         attempt = 0
         while True:
             attempt += 1
-            with self._throttle.slot(self._stopped, self._settings.retry_seconds):
-                self._leave_if_stopped()
+            patience = self._settings.retry_seconds
+            if patience_ends is not None:
+                patience = max(0.0, patience_ends - self._clock())
+            with self._throttle.slot(self._stopped, patience):
+                leave_if_stopped(self._stopped)
                 if span is not None:
                     self._journal.write({"k": "intent", **span}, self._key)
                 left = self._clock()
@@ -174,20 +176,13 @@ class Sender:
                     "confirmed request. Check the connection and Xtremepush's status page if it "
                     "lasts."
                 )
-            self._pause(pause)
+            self._throttle.rest(pause, self._stopped)
 
     def _pause(self, seconds: float) -> None:
         end = self._clock() + seconds
         while (left := end - self._clock()) > 0:
-            self._leave_if_stopped()
+            leave_if_stopped(self._stopped)
             self._sleep(min(left, _LOOK_UP_SECONDS))
-
-    def _leave_if_stopped(self) -> None:
-        if self._stopped():
-            raise DeliveryInterruptedError(
-                "The process was asked to stop. What was under way is finished and written down; "
-                "the next run goes on from there."
-            )
 
 
 def _denied(verdict: Verdict) -> str:

@@ -161,7 +161,7 @@ class Throttle:
             end = self._clock() + seconds
             while recoveries == self._recoveries and (left := end - self._clock()) > 0:
                 self._wait(left, stopped)
-            _raise_if(stopped)
+            leave_if_stopped(stopped)
 
     def _enter(self, stopped: Callable[[], bool] | None, patience: float) -> None:
         ticket = object()
@@ -179,7 +179,7 @@ class Throttle:
                             "to wait within a run."
                         )
                     self._wait(seconds, stopped)
-                _raise_if(stopped)
+                leave_if_stopped(stopped)
                 self._leave(entered)
             finally:
                 self._waiting.remove(ticket)
@@ -208,7 +208,7 @@ class Throttle:
         return max(self._next_at, self._paused_until) - self._clock()
 
     def _wait(self, seconds: float | None, stopped: Callable[[], bool] | None) -> None:
-        _raise_if(stopped)
+        leave_if_stopped(stopped)
         if stopped is not None:
             seconds = _LOOK_UP_SECONDS if seconds is None else min(seconds, _LOOK_UP_SECONDS)
         # a lock cannot wait for months
@@ -242,7 +242,8 @@ class Throttle:
                 self._rate_limit.fall(now, verdict.retry_after or 0.0)
 
 
-def _raise_if(stopped: Callable[[], bool] | None) -> None:
+def leave_if_stopped(stopped: Callable[[], bool] | None) -> None:
+    """Raises `DeliveryInterruptedError` if the delivery is to stop."""
     if stopped is not None and stopped():
         raise DeliveryInterruptedError(
             "The delivery was asked to stop while a request waited to be sent. It was not sent, "
