@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ ROWS_IN_BATCH = 1000
 """Rows that are mapped at once: enough to make columns worth it, few enough to stay in cache."""
 
 _WIRE_LENGTH = len("YYYY-MM-DD HH:MM:SS +00:00")
-_FIRST_MARK, _DATETIME_MARK = chr(PUA_START), chr(PUA_START + 1)
+_DECIMAL_MARK, _DATETIME_MARK = chr(PUA_START), chr(PUA_START + 1)
 
 
 def read_load_file(
@@ -98,9 +99,13 @@ def _batch_of_records(
     wire: set[str] = set()
     for name, values in zip(names, _columns(records, names), strict=True):
         moments = _moments_in_utc(values) if types.get(name) == "timestamp" else None
-        columns[name] = _decoded(values) if moments is None else moments
         if moments is not None:
+            columns[name] = moments
             wire.add(name)
+        elif types.get(name) == "decimal" and _all_marked(values, _DECIMAL_MARK):
+            columns[name] = [Decimal(text[1:]) for text in values]
+        else:
+            columns[name] = _decoded(values)
     return ColumnBatch(start, len(records), columns, frozenset(wire))
 
 
@@ -118,13 +123,17 @@ def _moments_in_utc(values: Sequence[Any]) -> list[str] | None:
 
     Cut from dlt's text (mark, ISO 8601, offset): a date-time object would cost five times as much.
     """
-    try:
-        texts = "".join(values)
-    except TypeError:
-        return None
-    if not texts.count(_DATETIME_MARK) == texts.count("+00:00") == len(values):
+    if not _all_marked(values, _DATETIME_MARK) or "".join(values).count("+00:00") != len(values):
         return None
     return [f"{text[1:11]} {text[12:20]} +00:00" for text in values]
+
+
+def _all_marked(values: Sequence[Any], mark: str) -> bool:
+    """Whether a column holds nothing but texts with one of dlt's marks."""
+    try:
+        return "".join(values).count(mark) == len(values)
+    except TypeError:
+        return False  # something else than texts
 
 
 def _decoded(values: Sequence[Any]) -> list[Any]:
@@ -134,7 +143,7 @@ def _decoded(values: Sequence[Any]) -> list[Any]:
     if kinds == {str}:
         texts = values
     # a mark sorts behind almost every other character, so the last text tells for all of them
-    marked = str in kinds and max(texts) >= _FIRST_MARK
+    marked = str in kinds and max(texts) >= _DECIMAL_MARK
     if marked or dict in kinds or list in kinds:
         return [custom_pua_decode_nested(value) for value in values]
     return list(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -86,13 +87,10 @@ def _repeat(sandbox: Sandbox) -> None:
 
 def _swap(sandbox: Sandbox) -> None:
     events = sandbox._app.api.log.events
-    user, table_of_user = events[100].user_id, events[100].event
-    places = [
-        place
-        for place, event in enumerate(events)
-        if (event.user_id, event.event) == (user, table_of_user)
-    ]
-    first, second = places[:2]
+    places: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, event in enumerate(events):
+        places[event.user_id, event.event].append(place)
+    first, second = next(all_ for all_ in places.values() if len(all_) > 1)[:2]
     events[first], events[second] = events[second], events[first]
 
 

@@ -86,7 +86,10 @@ class Nursery:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin: IO[str] = self._process.stdin
-        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+        self._listener = threading.Thread(
+            target=self._listen, args=(self._process.stdout,), daemon=True
+        )
+        self._listener.start()
 
     def __enter__(self) -> Nursery:  # noqa: PYI034  # typing.Self needs Python 3.11
         return self
@@ -104,6 +107,7 @@ class Nursery:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join(10)
 
     def start(self, job: Job) -> int:
         """Starts a worker; gives its process id."""
@@ -123,8 +127,9 @@ class Nursery:
         return self._heard.get(timeout=seconds)
 
     def _listen(self, stdout: IO[str]) -> None:
-        for line in stdout:
-            self._heard.put(json.loads(line))
+        with stdout:
+            for line in stdout:
+                self._heard.put(json.loads(line))
         self._heard.put({"k": "gone"})
 
 

@@ -22,6 +22,7 @@ from xtremepush_dlt.mapping.wire import (
     Formatted,
     UnfitError,
     all_int64,
+    all_plain,
     each,
     encode_number,
     is_no_number,
@@ -91,6 +92,8 @@ def attribute(values: Sequence[Any]) -> Formatted:
         return Formatted(list(values), NO_PROBLEMS)
     if kinds == {int} and all_int64(values):
         return Formatted(list(values), NO_PROBLEMS)
+    if kinds == {Decimal} and None not in values and all_plain(values):
+        return Formatted(list(values), NO_PROBLEMS)
     return each(values, _attribute)
 
 
@@ -115,6 +118,8 @@ def json_value(values: Sequence[Any]) -> Formatted:
         return Formatted(list(values), NO_PROBLEMS)
     # a sum is finite only if everything in it is
     if kinds == {float} and None not in values and math.isfinite(sum(values)):
+        return Formatted(list(values), NO_PROBLEMS)
+    if kinds == {Decimal} and None not in values and all_plain(values):
         return Formatted(list(values), NO_PROBLEMS)
     return each(values, _json)
 

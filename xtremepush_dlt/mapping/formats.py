@@ -59,6 +59,11 @@ def _user_id(value: Any) -> str | None:
 
 def event_name(values: Sequence[Any]) -> Formatted:
     """The name of an event: a non-blank text, trimmed (section 5.1)."""
+    if set(map(type, values)) == {str}:
+        # few names stand in many rows
+        trimmed = {name: name.strip() for name in set(values)}
+        if all(trimmed.values()):
+            return Formatted([trimmed[name] for name in values], NO_PROBLEMS)
     return each(values, _event_name)
 
 

@@ -30,19 +30,11 @@ class Objects:
     broken: Mapping[int, Collection[str]]
 
     def __iter__(self) -> Iterator[Payload]:
-        rows = zip(*self.columns, strict=True)
-        if self.holes:
-            return (
-                {
-                    name: value
-                    for name, value in zip(self.names, row, strict=True)
-                    if value is not None
-                }
-                for row in rows
-            )
         # dict, map and zip run in C: this is the dearest step of all
-        objects = map(dict, map(zip, repeat(self.names), rows))
-        return self._mended(objects) if self.broken else objects
+        rows = map(dict, map(zip, repeat(self.names), zip(*self.columns, strict=True)))
+        if self.holes:
+            return self._without_nulls(rows)
+        return self._mended(rows) if self.broken else rows
 
     def __getitem__(self, index: int) -> Payload:
         without = self.broken.get(index, ())
@@ -52,6 +44,15 @@ class Objects:
             for name, value in zip(self.names, row, strict=True)
             if name not in without and not (self.holes and value is None)
         }
+
+    def _without_nulls(self, rows: Iterable[Payload]) -> Iterator[Payload]:
+        columns = zip(self.names, self.columns, strict=True)
+        with_nulls = [name for name, values in columns if None in values]
+        for row in rows:
+            for name in with_nulls:
+                if row[name] is None:
+                    del row[name]
+            yield row
 
     def _mended(self, objects: Iterable[Payload]) -> Iterator[Payload]:
         for index, row in enumerate(objects):

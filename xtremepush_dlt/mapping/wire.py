@@ -12,6 +12,8 @@ import orjson
 _DIGITS_MOST = 400
 """Digits of a number that are written out: more than any float has, fewer than do harm."""
 
+_PLAIN = set("0123456789.-")
+
 INT64 = range(-(2**63), 2**63)
 
 
@@ -60,6 +62,12 @@ def all_int64(values: Sequence[int | None]) -> bool:
     """Whether a column of integers, at least one of them not null, fits into 64 bits."""
     numbers = [value for value in values if value is not None]
     return min(numbers) in INT64 and max(numbers) in INT64
+
+
+def all_plain(values: Sequence[Decimal]) -> bool:
+    """Whether a column of decimals, none of them null, is written with digits, point and minus."""
+    texts = list(map(str, values))
+    return set("".join(texts)) <= _PLAIN and max(map(len, texts)) <= _DIGITS_MOST
 
 
 def refuse_huge(value: float | Decimal) -> None:
