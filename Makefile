@@ -2,12 +2,14 @@
 PYTHON ?= python3
 ROWS ?= 200000
 ROUNDS ?= 5
+TRIALS ?= 30
+KILLS ?= 200
 
 # the packages of .venv and no others
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench test-floor clean
+.PHONY: help demo test check bench chaos test-floor clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -25,6 +27,9 @@ check: .venv/.installed ## lint, formatting, types
 
 bench: .venv/.installed ## whole runs against the contenders; ROWS=200000 ROUNDS=5
 	@.venv/bin/python -m tests.benchmarks --rows $(ROWS) --rounds $(ROUNDS)
+
+chaos: .venv/.installed ## 200 SIGKILLs over 30 trials with faults; what the sandbox saw is judged
+	.venv/bin/python -m tests.chaos --trials $(TRIALS) --kills $(KILLS)
 
 test-floor: .venv-floor/.installed ## the suite with the oldest dlt that is supported
 	.venv-floor/bin/python -m pytest
