@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -34,9 +35,16 @@ class Batch:
         """The records from one place up to another, which is not included."""
         return Batch(self.records[first:end], self.rows[first:end], self.columns, self.earlier)
 
-    def halves(self) -> tuple[Batch, Batch]:
-        """Two batches that carry the same; neither is empty if there are two records or more."""
+    def halves(self, by_bytes: bool = False) -> tuple[Batch, Batch]:
+        """Two batches that carry the same; neither is empty if there are two records or more.
+
+        Args:
+            by_bytes: Whether they are to be alike in bytes, not in number.
+        """
         middle = len(self) // 2
+        if by_bytes:
+            ends = list(accumulate(map(len, self.records)))
+            middle = min(max(1, bisect_right(ends, ends[-1] / 2)), len(self) - 1)
         return self.part(0, middle), self.part(middle, len(self))
 
     def all_rows(self) -> Iterator[int]:

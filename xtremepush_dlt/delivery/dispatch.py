@@ -122,7 +122,7 @@ class Dispatcher:
                 yield Settled(batch, Outcome.REJECTED, verdict)
                 return
             refused = verdict.answer is not Answer.TOO_LARGE
-        first, second = batch.halves()
+        first, second = batch.halves(by_bytes=not refused)
         good = True
         for settled in self._settle(first, consignment):
             good = good and settled.outcome is Outcome.DELIVERED
