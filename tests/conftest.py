@@ -16,6 +16,7 @@ import tomlkit
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.pipeline import PipelineContext
+from hypothesis import settings as hypothesis_settings
 
 from xtremepush_dlt import DeliveryReport, delivery_report, xtremepush
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 JOURNAL = "xtremepush_journal.jsonl"
 QUICK_POLLS = {"task_poll_seconds": 0.01, "task_poll_seconds_most": 0.05}
+
+# in CI the examples are the same in each run, so that a red build is about the change; elsewhere
+# hypothesis goes on looking
+hypothesis_settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    hypothesis_settings.load_profile("ci")
 
 
 def _leave_pipeline() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,8 @@ def _batch_of_records(
             wire.add(name)
         elif types.get(name) == "decimal" and _all_marked(values, _DECIMAL_MARK):
             columns[name] = [Decimal(text[1:]) for text in values]
+        elif types.get(name) == "timestamp":
+            columns[name] = [_moment(value) for value in values]
         else:
             columns[name] = _decoded(values)
     return ColumnBatch(start, len(records), columns, frozenset(wire))
@@ -126,6 +129,17 @@ def _moments_in_utc(values: Sequence[Any]) -> list[str] | None:
     if not _all_marked(values, _DATETIME_MARK) or "".join(values).count("+00:00") != len(values):
         return None
     return [f"{text[1:11]} {text[12:20]} +00:00" for text in values]
+
+
+def _moment(value: Any) -> Any:
+    """Decodes a date-time, also one whose offset has seconds, which older releases of dlt leave."""
+    if type(value) is str and value.startswith(_DATETIME_MARK):
+        text = value[1:]
+        try:
+            return datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+        except ValueError:
+            pass  # dlt may know more forms
+    return custom_pua_decode_nested(value)
 
 
 def _all_marked(values: Sequence[Any], mark: str) -> bool:

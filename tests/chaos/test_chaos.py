@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.chaos.__main__ import session, table
 from tests.chaos.data import Sizes
 from tests.chaos.trial import Report, Runner, Trial
-from xtremepush_dlt.sandbox import Sandbox
+from xtremepush_dlt.sandbox import Sandbox, SandboxSettings
+from xtremepush_dlt.sandbox.tasks import Overlap
 
 KILLS = 20
 
@@ -106,23 +108,36 @@ def _spoil(sandbox: Sandbox) -> None:
     profiles.attributes[min(profiles.imported)]["version"] = 0
 
 
+def _overlap(sandbox: Sandbox) -> None:
+    board = sandbox._app.api.board
+    task = next(iter(board.tasks.values()))
+    board.overlaps.append(Overlap(task.id, task.request + 1, tuple(task.users)))
+
+
+def _delay_task(sandbox: Sandbox) -> None:
+    task = next(iter(sandbox._app.api.board.tasks.values()))
+    task.finished_at = time.time()
+
+
 def _nothing(sandbox: Sandbox) -> None:
     pass
 
 
-class Delivered:
+class Delivered(NamedTuple):
     """A trial without kills, whose record can be spoiled."""
 
-    def __init__(self, folder: Path) -> None:
-        self.runner = Runner(Trial(5, 1, 0, Sizes(20, 60, 30, 150, 90)), folder)
-        self.sandbox = self.runner.sandbox()
-        self.runner.deliver(self.sandbox)
+    runner: Runner
+    sandbox: Sandbox
 
 
 @pytest.fixture(scope="module")
-def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Delivered]:
     """Delivered once; each test puts the record back."""
-    return Delivered(tmp_path_factory.mktemp("chaos"))
+    trial = Trial(5, 1, 0, Sizes(40, 150, 60, 150, 90))
+    runner = Runner(trial, tmp_path_factory.mktemp("chaos"))
+    with Sandbox(SandboxSettings(async_from_rows=2)) as sandbox:
+        runner.deliver(sandbox)
+        yield Delivered(runner, sandbox)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +148,8 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
         (_swap, "out of order"),
         (_forget, "barrier"),
         (_spoil, "wrong profile"),
+        (_overlap, "overlap"),
+        (_delay_task, "barrier"),
         (_nothing, None),
     ],
 )
@@ -141,6 +158,7 @@ def test_the_judge_finds_what_is_wrong_and_nothing_else(
 ) -> None:
     api = delivered.sandbox._app.api
     events = list(api.log.events)
+    finished = {task.id: task.finished_at for task in api.board.tasks.values()}
     attributes = {user: dict(kept) for user, kept in api.profiles.attributes.items()}
     try:
         spoil(delivered.sandbox)
@@ -148,5 +166,8 @@ def test_the_judge_finds_what_is_wrong_and_nothing_else(
     finally:
         api.log.events[:] = events
         api.profiles.attributes.update(attributes)
+        api.board.overlaps.clear()
+        for number, moment in finished.items():
+            api.board.tasks[number].finished_at = moment
     kinds = {line.split(":")[0] for line in found}
     assert kind in kinds if kind else not kinds, found

@@ -164,16 +164,16 @@ class Runner:
         """Runs the trial and looks at what the sandbox has recorded."""
         began = time.monotonic()
         figures = Figures()
-        sandbox = self.sandbox()
-        try:
-            self.deliver(sandbox)
-        except TrialError as error:
-            self._violations.append(f"the trial failed: {error}")
-        else:
-            figures, found = self.judge(sandbox)
-            self._violations += found
-        if self._violations:
-            self._write_record(sandbox)
+        with self.sandbox() as sandbox:
+            try:
+                self.deliver(sandbox)
+            except TrialError as error:
+                self._violations.append(f"the trial failed: {error}")
+            else:
+                figures, found = self.judge(sandbox)
+                self._violations += found
+            if self._violations:
+                self._write_record(sandbox)
         kills = [run for run in self._runs if run.killed_at is not None]
         return Report(
             self._trial,
@@ -196,12 +196,16 @@ class Runner:
         Raises:
             TrialError: If it does not come to that.
         """
-        with sandbox, Nursery(self._folder) as nursery:
+        with Nursery(self._folder) as nursery:
             self._until_done(sandbox, nursery)
             sandbox.wait_for_tasks()
 
     def judge(self, sandbox: Sandbox) -> tuple[Figures, list[str]]:
-        """The figures, and a line for each kind of violation."""
+        """The figures, and a line for each kind of violation.
+
+        Args:
+            sandbox: Still running: when it stops, it forgets its tasks and overlaps.
+        """
         pipelines, hold = self._folder / "pipelines", self.on_unknown == "hold"
         return verify(sandbox, self._expected, self._runs, pipelines, hold=hold)
 

@@ -207,6 +207,8 @@ def verify(
     figures.rows = len(expected.sound) + len(expected.poison)
     figures.rows += len(expected.invalid) + len(expected.skipped)
     figures.requests = len(record.requests)
+    if not record.tasks and any(request.status == 202 for request in record.requests):
+        found.add("record", "the sandbox has forgotten its tasks, so nothing can be judged")
     undelivered = _check_journals(expected, pipelines, found, hold=hold)
     unknown = undelivered[Outcome.UNKNOWN]
     figures.unknown = len(unknown)
