@@ -200,6 +200,9 @@ class Courier:
 
         Those of all tables: no user is imported again while a task that holds him runs.
         """
+        if self._journal.imports_in_doubt:
+            self._sender(PassKey("", IDENTIFY)).await_other_imports()
+            self._journal.write({"k": "no_imports"})
         for key, task_id, task in self._journal.tasks():
             verdict = self._sender(key).follow(task_id)
             if verdict.answer is Answer.DELIVERED:

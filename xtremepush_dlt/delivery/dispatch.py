@@ -132,11 +132,13 @@ class Dispatcher:
 
     def _send(self, batch: Batch, consignment: Consignment) -> Verdict:
         if batch.columns:
+            self._journal.write({"k": "importing"})
             verdict = self._sender.request(
                 len(batch), lambda: self._route.send_profiles(batch.columns, batch.records), None
             )
             if verdict.answer is Answer.ACCEPTED and verdict.task_id is not None:
                 return self._follow_import(batch, consignment, verdict.task_id)
+            self._journal.write({"k": "imported"})
             return verdict
         sequences = consignment.load.sequences
         span = {
@@ -164,6 +166,7 @@ class Dispatcher:
             },
             self._key,
         )
+        self._journal.write({"k": "imported"})
         verdict = self._sender.follow(task_id)
         if verdict.answer is not Answer.DELIVERED:
             self._journal.write({"k": "task_failed", "task": task_id}, self._key)

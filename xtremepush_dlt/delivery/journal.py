@@ -123,6 +123,11 @@ class Progress:
 class Journal:
     """Reads and appends the journal of one load package.
 
+    Attributes:
+        known_tasks: Ids of all import tasks that were accepted.
+        imports_in_doubt: Imports that left and whose reply is not recorded: each may have made a
+            task whose id never arrived.
+
     Args:
         package: Folder of the load package.
 
@@ -134,15 +139,28 @@ class Journal:
         self._path = package / JOURNAL_NAME
         self._lock = threading.Lock()
         self._progress: dict[PassKey, Progress] = {}
+        self.known_tasks: set[str] = set()
+        self.imports_in_doubt = 0
         intact = 0
         for record, behind in _read(self._path):
             intact = behind
+            self._note(record)
             if "file" in record:
                 self.progress(PassKey(record["file"], record["phase"])).apply(record)
         # a line that was cut short would swallow the next one
         self._file = self._path.open("ab")
         self._file.truncate(intact)
         self.write({"k": "run"})
+
+    def _note(self, record: Record) -> None:
+        if record["k"] == "task":
+            self.known_tasks.add(record["task"])
+        elif record["k"] == "importing":
+            self.imports_in_doubt += 1
+        elif record["k"] == "imported":
+            self.imports_in_doubt -= 1
+        elif record["k"] == "no_imports":
+            self.imports_in_doubt = 0
 
     def progress(self, key: PassKey) -> Progress:
         """How far a pass has come; kept up to date by `write`."""
@@ -173,6 +191,7 @@ class Journal:
         line = orjson.dumps(whole, default=_as_text) + b"\n"
         with self._lock:
             self._file.write(line)
+            self._note(record)
             if not lazy:
                 self._file.flush()
             if key is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from dlt.common.runtime import signals
@@ -46,6 +46,9 @@ class Route(Protocol):
 
     def look_up_task(self, task_id: str) -> Verdict:
         """Asks how an import task is doing; `ACCEPTED` while it runs."""
+
+    def other_imports_run(self, known: Collection[str]) -> Verdict:
+        """Asks for running import tasks that are not known here; `ACCEPTED` while one runs."""
 
 
 class Sender:
@@ -104,6 +107,31 @@ class Sender:
             self._pause(pause)
             pause = min(pause * 2, self._settings.task_poll_seconds_most)
 
+    def await_other_imports(self) -> None:
+        """Waits for import tasks whose ids never arrived: they must not end after newer ones.
+
+        Imports that somebody else makes in the same project are waited for as well: nothing
+        tells them apart.
+
+        Raises:
+            XtremepushUnavailableError: If they run longer than the patience lasts.
+        """
+        known = self._journal.known_tasks
+        pause = self._settings.task_poll_seconds
+        end = self._clock() + self._settings.task_patience_seconds
+        while True:
+            verdict = self.request(0, lambda: self._route.other_imports_run(frozenset(known)), None)
+            if verdict.answer is not Answer.ACCEPTED:
+                return
+            if self._clock() > end:
+                raise XtremepushUnavailableError(
+                    f"After {self._settings.task_patience_seconds:.0f} s an import task still "
+                    "runs that may hold rows of an import whose reply was lost. Nothing is lost: "
+                    "the next run waits for it again. See Settings > Task history in Xtremepush."
+                )
+            self._pause(pause)
+            pause = min(pause * 2, self._settings.task_poll_seconds_most)
+
     def request(
         self, rows: int, send: Callable[[], Verdict], span: dict[str, int] | None
     ) -> Verdict:
@@ -152,16 +180,12 @@ class Sender:
             answer = verdict.answer
             if span is not None and answer not in _DONE_OR_IN_DOUBT:
                 self._journal.write({"k": "answered", **span}, self._key)
-            if answer is Answer.DENIED:
-                raise CredentialsRefusedError(_denied(verdict))
-            if answer is Answer.MISDIRECTED:
-                raise EndpointRefusedError(
-                    f"Xtremepush answered {verdict.described}: nobody serves that path at that "
-                    "address. Check `api_endpoint` in [destination.xtremepush]: it is the region "
-                    "of the project (`eu` or `us`) or the scheme and host, without a path."
-                )
+            _refuse_terminal(verdict)
             if answer not in (Answer.BUSY, Answer.UNANSWERED):
                 return verdict
+            if span is None and rows and answer is Answer.UNANSWERED:
+                # the lost reply may have told of a task, and sent again the rows would overtake it
+                self.await_other_imports()
             if span is not None and answer is Answer.UNANSWERED and self._settings.hold_unknown:
                 return verdict
             pause = backoff(attempt, verdict)
@@ -183,6 +207,18 @@ class Sender:
         while (left := end - self._clock()) > 0:
             leave_if_stopped(self._stopped)
             self._sleep(min(left, _LOOK_UP_SECONDS))
+
+
+def _refuse_terminal(verdict: Verdict) -> None:
+    """Raises for the answers that only a person can mend."""
+    if verdict.answer is Answer.DENIED:
+        raise CredentialsRefusedError(_denied(verdict))
+    if verdict.answer is Answer.MISDIRECTED:
+        raise EndpointRefusedError(
+            f"Xtremepush answered {verdict.described}: nobody serves that path at that address. "
+            "Check `api_endpoint` in [destination.xtremepush]: it is the region of the project "
+            "(`eu` or `us`) or the scheme and host, without a path."
+        )
 
 
 def _denied(verdict: Verdict) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -108,6 +108,31 @@ class ExternalRoute:
             )
         message = f"task {status}" + (f": {verdict.message}" if verdict.message else "")
         return Verdict(answer, verdict.status, verdict.code, message, task_id=task_id)
+
+    def other_imports_run(self, known: Collection[str]) -> Verdict:
+        """Asks for import tasks that run and whose ids are not known here.
+
+        Returns:
+            `ACCEPTED` while one runs, `DELIVERED` when none does; otherwise what hindered it.
+        """
+        question = {
+            "condition": [["identifier", "=", "profile_import"]],
+            "order": ["id DESC"],
+            "limit": 100,
+        }
+        verdict, envelope = self._post(
+            self._assumptions.task_path,
+            b'{"apptoken":%b,%b' % (self._app_token, orjson.dumps(question)[1:]),
+        )
+        if verdict.answer is not Answer.DELIVERED:
+            return verdict
+        tasks = envelope.get("data")
+        running = self._assumptions.task_running
+        for task in tasks if isinstance(tasks, list) else []:
+            status = str(find(task, self._assumptions.task_status_places) or "").lower()
+            if status in running and str(task.get("id")) not in known:
+                return Verdict(Answer.ACCEPTED, verdict.status)
+        return verdict
 
     def close(self) -> None:
         """Closes the connections."""
