@@ -7,7 +7,7 @@ from dlt.extract import DltResource
 
 from tests.conftest import Desk, MakeDesk
 from xtremepush_dlt import identify, track, xtremepush_adapter
-from xtremepush_dlt.sandbox import Faults
+from xtremepush_dlt.sandbox import Faults, SandboxSettings
 
 
 def hits(rows: int) -> DltResource:
@@ -34,6 +34,19 @@ def test_resend_sends_again_until_there_is_an_answer(make_desk: MakeDesk) -> Non
     assert report.count("delivered") == 30
     # the batch whose answer was lost arrived twice, and no other
     assert len(desk.events) == 40
+
+
+def test_an_import_whose_202_was_lost_is_sent_again_only_when_its_task_has_ended(
+    make_desk: MakeDesk,
+) -> None:
+    desk = make_desk(SandboxSettings(task_seconds=0.8), Faults(plan=("reset_after",)))
+    rows = [{"user_id": f"u{n}", "tier": "gold"} for n in range(150)]
+    people = xtremepush_adapter(dlt.resource(rows, name="people"), identify())
+    report = desk.deliver(people, retry_patience=30.0)
+    assert report.count("delivered") == 150
+    # sent again: nobody knows the id of the first task; but not while that task was running
+    assert len(desk.posts("import")) == 2
+    assert desk.sandbox.overlaps == []
 
 
 def test_a_profile_without_an_answer_is_sent_again_whatever_the_policy(desk: Desk) -> None:

@@ -108,7 +108,7 @@ class Courier:
         if plan is not None and plan.identifies:
             # one file at a time: two tables may hold the same user
             with self._identifying:
-                self._settle_tasks()
+                self._settle_tasks(PassKey(file.job_id(), IDENTIFY))
                 self._pass(file, plan, IDENTIFY, plan.identifies)
 
     def _pass(
@@ -195,13 +195,16 @@ class Courier:
             records = [*calls.payloads]
         return Made(action.index, calls, records, _event_ids(batch, action))
 
-    def _settle_tasks(self) -> None:
+    def _settle_tasks(self, waiting: PassKey) -> None:
         """Looks up the imports that a crash left behind, instead of sending them again.
 
         Those of all tables: no user is imported again while a task that holds him runs.
+
+        Args:
+            waiting: The pass that cannot begin before.
         """
         if self._journal.imports_in_doubt:
-            self._sender(PassKey("", IDENTIFY)).await_other_imports()
+            self._sender(waiting).await_other_imports()
             self._journal.write({"k": "no_imports"})
         for key, task_id, task in self._journal.tasks():
             verdict = self._sender(key).follow(task_id)

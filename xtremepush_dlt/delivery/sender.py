@@ -91,21 +91,7 @@ class Sender:
         Raises:
             XtremepushUnavailableError: If it runs longer than the patience lasts.
         """
-        pause = self._settings.task_poll_seconds
-        end = self._clock() + self._settings.task_patience_seconds
-        while True:
-            verdict = self.request(0, lambda: self._route.look_up_task(task_id), None)
-            if verdict.answer is not Answer.ACCEPTED:
-                return verdict
-            if self._clock() > end:
-                raise XtremepushUnavailableError(
-                    f"An import task of `{self._key.file}` has not ended after "
-                    f"{self._settings.task_patience_seconds:.0f} s. Xtremepush goes on with it; "
-                    "the next run asks for it again and sends nothing twice. See Settings > Task "
-                    "history in Xtremepush."
-                )
-            self._pause(pause)
-            pause = min(pause * 2, self._settings.task_poll_seconds_most)
+        return self._ask_until_done(lambda: self._route.look_up_task(task_id))
 
     def await_other_imports(self) -> None:
         """Waits for import tasks whose ids never arrived: they must not end after newer ones.
@@ -117,17 +103,21 @@ class Sender:
             XtremepushUnavailableError: If they run longer than the patience lasts.
         """
         known = self._journal.known_tasks
+        self._ask_until_done(lambda: self._route.other_imports_run(frozenset(known)))
+
+    def _ask_until_done(self, ask: Callable[[], Verdict]) -> Verdict:
         pause = self._settings.task_poll_seconds
         end = self._clock() + self._settings.task_patience_seconds
         while True:
-            verdict = self.request(0, lambda: self._route.other_imports_run(frozenset(known)), None)
+            verdict = self.request(0, ask, None)
             if verdict.answer is not Answer.ACCEPTED:
-                return
+                return verdict
             if self._clock() > end:
                 raise XtremepushUnavailableError(
-                    f"After {self._settings.task_patience_seconds:.0f} s an import task still "
-                    "runs that may hold rows of an import whose reply was lost. Nothing is lost: "
-                    "the next run waits for it again. See Settings > Task history in Xtremepush."
+                    f"An import task that `{self._key.file}` waits for has not ended after "
+                    f"{self._settings.task_patience_seconds:.0f} s. Xtremepush goes on with it; "
+                    "the next run asks for it again, and nothing is lost. See the task history in "
+                    "Xtremepush."
                 )
             self._pause(pause)
             pause = min(pause * 2, self._settings.task_poll_seconds_most)
