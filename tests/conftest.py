@@ -155,7 +155,11 @@ class Desk:
 
     def undelivered(self) -> list[dict[str, Any]]:
         """The rows that the journals keep for someone to look at."""
-        return [row for record in self.journal() for row in record.get("undelivered", ())]
+        return [
+            {**row, "payload": json.loads(row["payload"])}
+            for record in self.journal()
+            for row in record.get("undelivered", ())
+        ]
 
 
 class MakeDesk(Protocol):

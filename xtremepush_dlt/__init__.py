@@ -3,6 +3,7 @@
 from xtremepush_dlt.adapter import xtremepush_adapter
 from xtremepush_dlt.delivery.report import DeliveryReport, delivery_report
 from xtremepush_dlt.factory import xtremepush
+from xtremepush_dlt.ledger.reading import ledger
 from xtremepush_dlt.mapping.actions import Column, Identify, Track, column, identify, track
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "column",
     "delivery_report",
     "identify",
+    "ledger",
     "track",
     "xtremepush",
     "xtremepush_adapter",

@@ -11,12 +11,19 @@ from dlt.common.destination.client import DestinationClientConfiguration
 from dlt.common.typing import TSecretStrValue
 
 from xtremepush_dlt.exceptions import ConfigurationError
+from xtremepush_dlt.ledger.companion import (
+    DEFAULT_LEDGER,
+    Companion,
+    LedgerDestination,
+    companion_of,
+)
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions, endpoint_url
 
 # `Optional[...]` instead of `X | None` in this module: dlt reads these annotations at run time.
 
 TOnInvalidValue = Literal["omit", "reject"]
 TOnUnknown = Literal["resend", "hold"]
+TLedgerPayloads = Literal["none", "undelivered", "all"]
 
 
 @configspec
@@ -87,6 +94,16 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
     event name and the timestamp: `omit` (default) leaves the value out, sends the row and counts
     the omission in the report; `reject` makes the row `invalid`."""
 
+    ledger: Any = DEFAULT_LEDGER
+    """The dlt destination that keeps the pipeline's state and the account of what was sent, in a
+    dataset `xtremepush_ledger`: a name or type such as `duckdb`, configured in its own section.
+    Default `filesystem`: a folder in dlt's local directory, unless `[destination.filesystem]`
+    has a `bucket_url`. `none` keeps nothing beyond this machine."""
+
+    ledger_payloads: TLedgerPayloads = "undelivered"
+    """Which calls the ledger keeps word for word: those that were not delivered (default), `all`
+    (also the body of every request, without the credential), or `none`."""
+
     assumptions: Optional[dict[str, Any]] = None
     """Overrides of what is assumed about the External API, by name: see
     `xtremepush_dlt.routes.assumptions.ExternalApiAssumptions`."""
@@ -125,6 +142,19 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
             )
         endpoint_url(self.api_endpoint)
         self.external_api()
+        if not isinstance(self.ledger, (str, LedgerDestination)):
+            raise ConfigurationError(
+                "`ledger` of the Xtremepush destination is the name of a dlt destination, or "
+                "`none`."
+            )
+
+    def companion(self) -> Companion | None:
+        """The destination that holds the ledger; None if there is to be none.
+
+        Raises:
+            ConfigurationError: If `ledger` names no destination that can hold one.
+        """
+        return companion_of(self.ledger)
 
     def external_api(self) -> ExternalApiAssumptions:
         """What is assumed about the External API, with the user's overrides applied.

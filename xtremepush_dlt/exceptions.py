@@ -78,3 +78,36 @@ class XtremepushUnavailableError(XtremepushTransientError):
 
 class DeliveryInterruptedError(XtremepushTransientError):
     """A signal asked the process to stop; what was in flight was finished and written down."""
+
+
+class LedgerError(XtremepushTransientError):
+    """The companion did not take what the ledger is to keep; dlt tries again.
+
+    Args:
+        table: Table of the ledger.
+        why: Name of the fault, without a value of a row.
+    """
+
+    def __init__(self, table: str, why: str) -> None:
+        super().__init__(_not_in_ledger(table, why))
+
+
+class LedgerRefusedError(XtremepushTerminalError):
+    """The companion refused what the ledger is to keep, and will again.
+
+    Args:
+        table: Table of the ledger.
+        why: Name of the fault, without a value of a row.
+    """
+
+    def __init__(self, table: str, why: str) -> None:
+        super().__init__(_not_in_ledger(table, why))
+
+
+def _not_in_ledger(table: str, why: str) -> str:
+    return (
+        f"The ledger's table `{table}` could not be written: {why}. What was delivered stays "
+        "delivered and is written down in the load package; the run counts as complete when the "
+        "ledger has it too. Check the destination that `ledger` in [destination.xtremepush] "
+        "names, and run again."
+    )

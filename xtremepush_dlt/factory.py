@@ -7,14 +7,20 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dlt.common.destination import Destination, DestinationCapabilitiesContext
+from dlt.common.destination import (
+    AnyDestination,
+    Destination,
+    DestinationCapabilitiesContext,
+)
 
 from xtremepush_dlt.configuration import (
+    TLedgerPayloads,
     TOnInvalidValue,
     TOnUnknown,
     XtremepushClientConfiguration,
     XtremepushCredentials,
 )
+from xtremepush_dlt.ledger.companion import LedgerDestination
 
 if TYPE_CHECKING:
     from xtremepush_dlt.job_client import XtremepushClient
@@ -66,6 +72,8 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
         on_unknown: TOnUnknown | None = None,
         max_undelivered: float | None = None,
         on_invalid_value: TOnInvalidValue | None = None,
+        ledger: str | AnyDestination | None = None,
+        ledger_payloads: TLedgerPayloads | None = None,
         assumptions: Mapping[str, Any] | None = None,
         destination_name: str | None = None,
         environment: str | None = None,
@@ -85,6 +93,9 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
             on_unknown: `resend` (default) or `hold`, for events without an answer.
             max_undelivered: Share of rows that may fail before the run stops; default 0.1.
             on_invalid_value: `omit` (default) or `reject`.
+            ledger: Destination that keeps state and account, by name or as an object; default
+                `filesystem`; `none` switches it off.
+            ledger_payloads: `undelivered` (default), `all` or `none`.
             assumptions: Overrides of what is assumed about the API, by name.
             destination_name: Name of the destination, and of its section in the configuration.
             environment: Environment of the destination, as in dlt.
@@ -109,6 +120,8 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
             on_unknown=on_unknown,
             max_undelivered=max_undelivered,
             on_invalid_value=on_invalid_value,
+            ledger=LedgerDestination(ledger) if isinstance(ledger, Destination) else ledger,
+            ledger_payloads=ledger_payloads,
             assumptions=assumptions,
             destination_name=destination_name,
             environment=environment,

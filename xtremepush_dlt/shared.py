@@ -140,6 +140,7 @@ def _delivery_settings(config: XtremepushClientConfiguration) -> DeliverySetting
         retry_seconds=config.retry_patience,
         hold_unknown=config.on_unknown == "hold",
         undelivered_most=config.max_undelivered,
+        keep_payloads=config.ledger_payloads,
         task_poll_seconds=assumed.task_poll_seconds,
         task_poll_seconds_most=assumed.task_poll_seconds_most,
         task_patience_seconds=assumed.task_patience_seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -266,7 +267,7 @@ class Journals:
                     self.invalid += 1
                     continue
                 table = tables[line["file"], line["phase"]]
-                self.named[outcome][_key_of_payload(table, row["payload"])] += 1
+                self.named[outcome][_key_of_payload(table, json.loads(row["payload"]))] += 1
 
 
 def _check_journals(

@@ -16,6 +16,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -24,7 +25,7 @@ import pytest
 from xtremepush_dlt.delivery.crew import Consignment, Crew
 from xtremepush_dlt.delivery.journal import Journal, PassKey
 from xtremepush_dlt.delivery.lanes import Load
-from xtremepush_dlt.delivery.sender import Sender
+from xtremepush_dlt.delivery.sender import Outgoing, Sender
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle
 from xtremepush_dlt.mapping.payloads import Payload
@@ -175,6 +176,8 @@ class Server:
     """
 
     frame_bytes = 0
+    profile_endpoint = ""
+    event_endpoint = ""
 
     def __init__(
         self,
@@ -216,6 +219,12 @@ class Server:
 
     def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
         raise NotImplementedError
+
+    def profile_body(self, columns: Sequence[str], records: Sequence[bytes]) -> bytes:
+        raise AssertionError("bodies are not kept")
+
+    def event_body(self, records: Sequence[bytes]) -> bytes:
+        raise AssertionError("bodies are not kept")
 
     def other_imports_run(self, known: Collection[str]) -> Verdict:
         raise AssertionError("nothing was imported")
@@ -302,6 +311,7 @@ SETTINGS = DeliverySettings(
     retry_seconds=300.0,
     hold_unknown=False,
     undelivered_most=0.1,
+    keep_payloads="undelivered",
     task_poll_seconds=1.0,
     task_poll_seconds_most=1.0,
     task_patience_seconds=1.0,
@@ -354,8 +364,7 @@ def deliverer(
     def deliver(consignment: Consignment) -> None:
         for record in consignment.load.records:
             assert isinstance(record, bytes)
-            events = [record]
-            assert sender.request(1, lambda events=events: server.send_events(events), None) is GOOD  # type: ignore[misc]  # mypy cannot infer lambdas with defaults
+            assert sender.request(Outgoing(partial(server.send_events, [record]), 1)) is GOOD
 
     return deliver
 

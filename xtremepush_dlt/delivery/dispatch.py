@@ -13,10 +13,11 @@ from xtremepush_dlt.delivery.batches import Batch, event_batches, profile_batche
 from xtremepush_dlt.delivery.breaker import Breaker
 from xtremepush_dlt.delivery.crew import Consignment
 from xtremepush_dlt.delivery.journal import Journal, PassKey
-from xtremepush_dlt.delivery.lanes import Load
+from xtremepush_dlt.delivery.lanes import Load, Record
 from xtremepush_dlt.delivery.outcomes import UNDELIVERED, Outcome, Tally
-from xtremepush_dlt.delivery.sender import Route, Sender
+from xtremepush_dlt.delivery.sender import Outgoing, Route, Sender
 from xtremepush_dlt.delivery.settings import DeliverySettings
+from xtremepush_dlt.mapping.wire import encode_number
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
 
@@ -131,16 +132,23 @@ class Dispatcher:
         yield from self._settle(second, consignment, surely_bad=refused and good)
 
     def _send(self, batch: Batch, consignment: Consignment) -> Verdict:
+        load = consignment.load
         if batch.columns:
             self._journal.write({"k": "importing"})
             verdict = self._sender.request(
-                len(batch), lambda: self._route.send_profiles(batch.columns, batch.records), None
+                Outgoing(
+                    lambda: self._route.send_profiles(batch.columns, batch.records),
+                    len(batch),
+                    self._route.profile_endpoint,
+                    {load.actions[row] for row in batch.all_rows()},
+                    body=lambda: self._route.profile_body(batch.columns, batch.records),
+                )
             )
             if verdict.answer is Answer.ACCEPTED and verdict.task_id is not None:
                 return self._follow_import(batch, consignment, verdict.task_id)
             self._journal.write({"k": "imported"})
             return verdict
-        sequences = consignment.load.sequences
+        sequences = load.sequences
         span = {
             "lanes": self._lanes,
             "lane": consignment.lane,
@@ -148,7 +156,14 @@ class Dispatcher:
             "end": sequences[batch.rows[-1]] + 1,
         }
         return self._sender.request(
-            len(batch), lambda: self._route.send_events(batch.records), span
+            Outgoing(
+                lambda: self._route.send_events(batch.records),
+                len(batch),
+                self._route.event_endpoint,
+                {load.actions[row] for row in batch.rows},
+                span,
+                lambda: self._route.event_body(batch.records),
+            )
         )
 
     def _follow_import(self, batch: Batch, consignment: Consignment, task_id: str) -> Verdict:
@@ -168,7 +183,9 @@ class Dispatcher:
         )
         self._journal.write({"k": "imported"})
         verdict = self._sender.follow(task_id)
-        if verdict.answer is not Answer.DELIVERED:
+        if verdict.answer is Answer.DELIVERED:
+            self._journal.write({"k": "task_done", "task": task_id}, self._key, lazy=True)
+        else:
             self._journal.write({"k": "task_failed", "task": task_id}, self._key)
         return verdict
 
@@ -189,7 +206,7 @@ class Dispatcher:
         for each in settled:
             _count(tally, load, each)
             if each.outcome in UNDELIVERED:
-                undelivered += _undelivered(load, each)
+                undelivered += self._undelivered(load, each)
         silent = load.between(first, upto)
         for action, count in Counter(action for _, action in silent.skipped).items():
             tally.outcomes[action, Outcome.SKIPPED] += count
@@ -200,6 +217,7 @@ class Dispatcher:
             undelivered.append(
                 refused._asdict()
                 | {
+                    "payload": self._kept(refused.payload),
                     "event_id": _id_values(refused.event_id),
                     "problems": [list(problem) for problem in refused.problems],
                     "outcome": refused.outcome.value,
@@ -219,6 +237,30 @@ class Dispatcher:
         for refused in silent.refused:
             column, reason = refused.problems[0]
             self._breaker.note(refused.outcome, 1, f"{column}: {reason}")
+
+    def _undelivered(self, load: Load, settled: Settled) -> Iterator[dict[str, Any]]:
+        verdict = settled.verdict
+        for row in settled.batch.rows:
+            yield {
+                "sequence": load.sequences[row],
+                "action": load.actions[row],
+                "user": load.users[row],
+                "payload": self._kept(load.records[row]),
+                "event_id": _id_values(load.event_ids[row]),
+                "outcome": settled.outcome.value,
+                "reason": verdict.described,
+                "status": verdict.status,
+                "code": verdict.code,
+                "message": verdict.message,
+            }
+
+    def _kept(self, record: Record) -> str | None:
+        """A call as the text that is sent: a number read back would lose digits."""
+        if self._settings.keep_payloads == "none":
+            return None
+        if not isinstance(record, bytes):
+            record = orjson.dumps(record, default=encode_number)
+        return record.decode()
 
 
 def _by_place(batch: Batch, verdict: Verdict) -> Iterator[Settled]:
@@ -254,23 +296,6 @@ def _count(tally: Tally, load: Load, settled: Settled) -> None:
         for row in batch.all_rows():
             for column, reason in load.omitted.get(load.sequences[row], ()):
                 tally.omissions[load.actions[row], column, reason] += 1
-
-
-def _undelivered(load: Load, settled: Settled) -> Iterator[dict[str, Any]]:
-    verdict = settled.verdict
-    for row in settled.batch.rows:
-        record = load.records[row]
-        yield {
-            "sequence": load.sequences[row],
-            "action": load.actions[row],
-            "user": load.users[row],
-            "payload": orjson.Fragment(record) if isinstance(record, bytes) else record,
-            "event_id": _id_values(load.event_ids[row]),
-            "outcome": settled.outcome.value,
-            "status": verdict.status,
-            "code": verdict.code,
-            "message": verdict.message,
-        }
 
 
 def _id_values(event_id: object) -> list[object]:

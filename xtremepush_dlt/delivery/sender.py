@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from dlt.common.runtime import signals
 
@@ -29,6 +31,12 @@ _LOOK_UP_SECONDS = 0.2
 class Route(Protocol):
     """A way into Xtremepush: encodes calls, sends them once, says what the answer means."""
 
+    profile_endpoint: str
+    """Address that profiles are sent to."""
+
+    event_endpoint: str
+    """Address that events are sent to."""
+
     frame_bytes: int
     """Bytes of a request's body around its records."""
 
@@ -37,6 +45,12 @@ class Route(Protocol):
 
     def encode_events(self, payloads: Iterable[Payload]) -> list[bytes]:
         """Encodes events."""
+
+    def profile_body(self, columns: Sequence[str], records: Sequence[bytes]) -> bytes:
+        """The body of an import, without the credential."""
+
+    def event_body(self, records: Sequence[bytes]) -> bytes:
+        """The body of a request with events, without the credential."""
 
     def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
         """Sends encoded profiles that carry the same columns."""
@@ -49,6 +63,27 @@ class Route(Protocol):
 
     def other_imports_run(self, known: Collection[str]) -> Verdict:
         """Asks for running import tasks that are not known here; `ACCEPTED` while one runs."""
+
+
+@dataclass(frozen=True, repr=False)
+class Outgoing:
+    """A request, as the sender needs to know it.
+
+    Attributes:
+        send: Sends it once.
+        rows: Calls in it; 0 for a question about a task.
+        endpoint: Address that it goes to.
+        actions: Indices of the actions that made the calls.
+        span: For events, the lane and range that are in doubt while it is under way.
+        body: Makes its body without the credential.
+    """
+
+    send: Callable[[], Verdict]
+    rows: int = 0
+    endpoint: str = ""
+    actions: Collection[int] = ()
+    span: Mapping[str, int] | None = None
+    body: Callable[[], bytes] | None = None
 
 
 class Sender:
@@ -109,7 +144,7 @@ class Sender:
         pause = self._settings.task_poll_seconds
         end = self._clock() + self._settings.task_patience_seconds
         while True:
-            verdict = self.request(0, ask, None)
+            verdict = self.request(Outgoing(ask))
             if verdict.answer is not Answer.ACCEPTED:
                 return verdict
             if self._clock() > end:
@@ -122,15 +157,11 @@ class Sender:
             self._pause(pause)
             pause = min(pause * 2, self._settings.task_poll_seconds_most)
 
-    def request(
-        self, rows: int, send: Callable[[], Verdict], span: dict[str, int] | None
-    ) -> Verdict:
+    def request(self, outgoing: Outgoing) -> Verdict:
         """Sends until there is an answer to go by.
 
         Args:
-            rows: Calls in the request; 0 for a question about a task.
-            send: Sends once.
-            span: For events, the lane and range that are in doubt while it is under way.
+            outgoing: What to send.
 
         Raises:
             XtremepushUnavailableError: If the patience ends before.
@@ -140,6 +171,8 @@ class Sender:
         """
         patience_ends: float | None = None
         attempt = 0
+        span = outgoing.span
+        number = self._write_down(outgoing)
         while True:
             attempt += 1
             patience = self._settings.retry_seconds
@@ -150,13 +183,14 @@ class Sender:
                 if span is not None:
                     self._journal.write({"k": "intent", **span}, self._key)
                 left = self._clock()
-                verdict = send()
+                verdict = outgoing.send()
                 seconds = self._clock() - left
             self._throttle.learn(verdict)
             self._journal.write(
                 {
                     "k": "request",
-                    "rows": rows,
+                    "request": number,
+                    "rows": outgoing.rows,
                     "answer": verdict.answer.value,
                     "status": verdict.status,
                     "code": verdict.code,
@@ -173,7 +207,7 @@ class Sender:
             _refuse_terminal(verdict)
             if answer not in (Answer.BUSY, Answer.UNANSWERED):
                 return verdict
-            if span is None and rows and answer is Answer.UNANSWERED:
+            if span is None and outgoing.rows and answer is Answer.UNANSWERED:
                 # the lost reply may have told of a task, and sent again the rows would overtake it
                 self.await_other_imports()
             if span is not None and answer is Answer.UNANSWERED and self._settings.hold_unknown:
@@ -191,6 +225,26 @@ class Sender:
                     "lasts."
                 )
             self._throttle.rest(pause, self._stopped)
+
+    def _write_down(self, outgoing: Outgoing) -> str:
+        """Writes down what is about to leave; the intent that follows takes it to the file.
+
+        Returns:
+            A number that no other request of the load package has.
+        """
+        number = secrets.token_hex(8)
+        if outgoing.rows:
+            record: dict[str, Any] = {
+                "k": "leaving",
+                "request": number,
+                "rows": outgoing.rows,
+                "actions": sorted(outgoing.actions),
+                "endpoint": outgoing.endpoint,
+            }
+            if outgoing.body is not None and self._settings.keep_payloads == "all":
+                record["body"] = outgoing.body().decode()
+            self._journal.write(record, self._key, lazy=True)
+        return number
 
     def _pause(self, seconds: float) -> None:
         end = self._clock() + seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class DeliverySettings:
         retry_seconds: Seconds for which a request is tried again before dlt takes over.
         hold_unknown: Whether events without an answer are held rather than sent twice.
         undelivered_most: Share of the rows that may fail before the run is stopped.
+        keep_payloads: What is written down beside the outcomes: nothing of what was sent, the
+            calls that were not delivered, or also the body of every request.
         task_poll_seconds: Seconds until a task is asked for the first time.
         task_poll_seconds_most: Seconds between two asks at the most.
         task_patience_seconds: Seconds after which a running task is left to dlt's retry.
@@ -31,6 +34,7 @@ class DeliverySettings:
     retry_seconds: float
     hold_unknown: bool
     undelivered_most: float
+    keep_payloads: Literal["none", "undelivered", "all"]
     task_poll_seconds: float
     task_poll_seconds_most: float
     task_patience_seconds: float

@@ -29,6 +29,9 @@ class ExternalRoute:
     def __init__(self, base_url: str, app_token: str, assumptions: ExternalApiAssumptions) -> None:
         self._base_url = base_url
         self._app_token = orjson.dumps(app_token)
+        self.profile_endpoint = base_url + assumptions.profile_path
+        self.event_endpoint = base_url + assumptions.event_path
+        self._task_endpoint = base_url + assumptions.task_path
         self._assumptions = assumptions
         self._http = HttpSession(
             assumptions.connect_timeout_seconds, assumptions.read_timeout_seconds
@@ -48,6 +51,23 @@ class ExternalRoute:
         """Items of `events`."""
         return list(map(partial(orjson.dumps, default=encode_number), payloads))
 
+    def profile_body(self, columns: Sequence[str], records: Sequence[bytes]) -> bytes:
+        """The body of an import, without the credential.
+
+        Args:
+            columns: Names of the columns, `user_id` among them.
+            records: What `encode_profile` made.
+        """
+        return b'{"columns":%b,"rows":[%b]}' % (orjson.dumps(columns), b",".join(records))
+
+    def event_body(self, records: Sequence[bytes]) -> bytes:
+        """The body of a batch of events, without the credential.
+
+        Args:
+            records: What `encode_events` made.
+        """
+        return b'{"events":[%b]}' % b",".join(records)
+
     def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
         """Imports profiles that carry the same columns (reference, section 4).
 
@@ -55,11 +75,7 @@ class ExternalRoute:
             columns: Names of the columns, `user_id` among them.
             records: What `encode_profile` made.
         """
-        return self._post(
-            self._assumptions.profile_path,
-            b'{"apptoken":%b,"columns":%b,"rows":[%b]}'
-            % (self._app_token, orjson.dumps(columns), b",".join(records)),
-        )[0]
+        return self._post(self.profile_endpoint, self.profile_body(columns, records))[0]
 
     def send_events(self, records: Sequence[bytes]) -> Verdict:
         """Hits events in one batch (reference, section 5.2).
@@ -67,10 +83,7 @@ class ExternalRoute:
         Args:
             records: What `encode_events` made.
         """
-        return self._post(
-            self._assumptions.event_path,
-            b'{"apptoken":%b,"events":[%b]}' % (self._app_token, b",".join(records)),
-        )[0]
+        return self._post(self.event_endpoint, self.event_body(records))[0]
 
     def look_up_task(self, task_id: str) -> Verdict:
         """Asks how an import task is doing (reference, section 6).
@@ -80,10 +93,7 @@ class ExternalRoute:
             failed or some of its rows did; otherwise what hindered the question.
         """
         question = {"condition": [["id", "=", _task_id(task_id)]], "limit": 1}
-        verdict, envelope = self._post(
-            self._assumptions.task_path,
-            b'{"apptoken":%b,%b' % (self._app_token, orjson.dumps(question)[1:]),
-        )
+        verdict, envelope = self._post(self._task_endpoint, orjson.dumps(question))
         if verdict.answer is not Answer.DELIVERED:
             return verdict
         found = envelope.get("data")
@@ -120,10 +130,7 @@ class ExternalRoute:
             "order": ["id DESC"],
             "limit": 100,
         }
-        verdict, envelope = self._post(
-            self._assumptions.task_path,
-            b'{"apptoken":%b,%b' % (self._app_token, orjson.dumps(question)[1:]),
-        )
+        verdict, envelope = self._post(self._task_endpoint, orjson.dumps(question))
         if verdict.answer is not Answer.DELIVERED:
             return verdict
         tasks = envelope.get("data")
@@ -138,8 +145,9 @@ class ExternalRoute:
         """Closes the connections."""
         self._http.close()
 
-    def _post(self, path: str, body: bytes) -> tuple[Verdict, Mapping[str, Any]]:
-        reply = self._http.post(self._base_url + path, body, _HEADERS)
+    def _post(self, endpoint: str, body: bytes) -> tuple[Verdict, Mapping[str, Any]]:
+        body = b'{"apptoken":%b,%b' % (self._app_token, body[1:])
+        reply = self._http.post(endpoint, body, _HEADERS)
         if isinstance(reply, Verdict):
             return reply, {}
         return judge(

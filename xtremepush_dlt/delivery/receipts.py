@@ -1,0 +1,136 @@
+"""Receipts: what the journal says about one load file, as rows for the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import orjson
+
+from xtremepush_dlt.delivery.journal import Record
+from xtremepush_dlt.routes.verdict import Answer
+
+Row = dict[str, Any]
+
+
+class Origin(NamedTuple):
+    """Where the rows of a load file come from.
+
+    Attributes:
+        pipeline_name: Name of the pipeline.
+        load_id: Id of the load package.
+        file: dlt's job id of the file.
+    """
+
+    pipeline_name: str
+    load_id: str
+    file: str
+
+
+class _Pass(NamedTuple):
+    """What the rows of a pass have in common."""
+
+    table: str
+    phase: str
+    labels: Mapping[int, str]
+
+
+def deliveries(records: Iterable[Record], origin: Origin) -> Iterator[Row]:
+    """One row for each request that carried calls of a file, in the order of sending.
+
+    A request that was tried several times is one row, which tells of the last attempt. One whose
+    process was killed before the answer is `unanswered`.
+
+    Args:
+        records: The journal of the load package.
+        origin: The file.
+    """
+    rows: dict[str, Row] = {}
+    task_ends: dict[str, str] = {}
+    for record, of in _of_file(records, origin):
+        kind = record["k"]
+        if kind == "leaving":
+            rows[record["request"]] = {
+                "delivery_id": f"{origin.load_id}.{record['request']}",
+                "load_id": origin.load_id,
+                "pipeline_name": origin.pipeline_name,
+                "table_name": of.table,
+                "action": ", ".join(of.labels[index] for index in record["actions"]),
+                "sent_at": _moment(record["at"]),
+                "endpoint": record["endpoint"],
+                "row_count": record["rows"],
+                "outcome": Answer.UNANSWERED.value,
+                "attempts": 1,
+                "body": record.get("body"),
+            }
+        elif kind == "request" and record["rows"]:
+            rows[record["request"]] |= {
+                "sent_at": _moment(record["at"] - record["seconds"]),
+                "outcome": record["answer"],
+                "status": record["status"],
+                "code": record["code"],
+                "attempts": record["attempt"],
+                "latency_seconds": record["seconds"],
+                "task_id": record["task"],
+            }
+        elif kind == "task_done" or (kind == "settled" and "task" in record):
+            task_ends[record["task"]] = Answer.DELIVERED.value
+        elif kind == "task_failed":
+            task_ends[record["task"]] = Answer.REFUSED.value
+    for row in rows.values():
+        row["outcome"] = task_ends.get(row.get("task_id") or "", row["outcome"])
+        yield row
+
+
+def undelivered(records: Iterable[Record], origin: Origin) -> Iterator[Row]:
+    """One row for each row of a file that ended invalid, rejected or unknown.
+
+    Args:
+        records: The journal of the load package.
+        origin: The file.
+    """
+    for record, of in _of_file(records, origin):
+        for row in record.get("undelivered", ()):
+            problems = row.get("problems", ())
+            reasons = [f"{column}: {reason}" if column else reason for column, reason in problems]
+            yield {
+                "undelivered_id": f"{origin.load_id}/{origin.file}/{of.phase}/{row['sequence']}",
+                "load_id": origin.load_id,
+                "pipeline_name": origin.pipeline_name,
+                "table_name": of.table,
+                "action": of.labels[row["action"]],
+                "call": of.phase,
+                "user_id": row["user"],
+                "event_id": _event_id(row["event_id"]),
+                "outcome": row["outcome"],
+                "reason": "; ".join(reasons) or row["reason"],
+                "column_names": ", ".join(column for column, _ in problems if column) or None,
+                "status": row.get("status"),
+                "code": row.get("code"),
+                "message": row.get("message") or None,
+                "settled_at": _moment(record["at"]),
+                "payload": row["payload"],
+            }
+
+
+def _of_file(records: Iterable[Record], origin: Origin) -> Iterator[tuple[Record, _Pass]]:
+    passes: dict[str, _Pass] = {}
+    for record in records:
+        if record.get("file") != origin.file:
+            continue
+        phase = record["phase"]
+        if record["k"] == "began":
+            passes[phase] = _Pass(record["table"], phase, dict(record["actions"]))
+        yield record, passes[phase]
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def _event_id(values: list[Any]) -> str | None:
+    """An event id of several columns is a JSON list, one of a single column its text."""
+    if not values:
+        return None
+    return str(values[0]) if len(values) == 1 else orjson.dumps(values).decode()

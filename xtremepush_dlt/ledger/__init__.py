@@ -1,0 +1,1 @@
+"""The memory that outlives the machine: dlt's state, what was sent, and what was not."""

@@ -1,0 +1,40 @@
+"""Reading the ledger: what was sent, and what was not, as a dlt dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dlt
+
+from xtremepush_dlt.exceptions import ConfigurationError
+from xtremepush_dlt.ledger.tables import LEDGER, ledger_schema
+
+if TYPE_CHECKING:
+    from dlt.dataset import Dataset
+
+
+def ledger(pipeline: dlt.Pipeline) -> Dataset:
+    """The ledger of a pipeline, and of others that share it.
+
+    It has the tables `deliveries` and `undelivered`, beside dlt's own. Where the ledger is a
+    `filesystem`, dlt reads it through DuckDB, which then has to be installed.
+
+    Args:
+        pipeline: A pipeline whose destination is Xtremepush.
+
+    Returns:
+        dlt's dataset, to be read with SQL, as Arrow or with pandas.
+
+    Raises:
+        ConfigurationError: If the pipeline has no ledger.
+    """
+    from xtremepush_dlt.job_client import XtremepushClient
+
+    client = pipeline.destination_client()
+    companion = client.config.companion() if isinstance(client, XtremepushClient) else None
+    if companion is None:
+        raise ConfigurationError(
+            f"Pipeline `{pipeline.pipeline_name}` has no ledger: its destination is not "
+            'Xtremepush, or `ledger` in [destination.xtremepush] is "none".'
+        )
+    return dlt.dataset(companion.destination, LEDGER, ledger_schema(client.schema))
