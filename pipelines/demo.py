@@ -95,6 +95,7 @@ def _environment(sandbox: Sandbox, warehouse: Path, working_folder: Path) -> dic
         "DESTINATION__XTREMEPUSH__CREDENTIALS__APP_TOKEN": sandbox.app_token,
         # dlt's own folder: the state of the user's pipelines is none of the demo's business
         "DLT_DATA_DIR": str(working_folder),
+        "DLT_LOCAL_DIR": str(working_folder),  # where the ledger stands
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -78,7 +78,12 @@ def _run(entry: Entry, rows: int, url: str, folder: str) -> float:
     result = subprocess.run(
         [*command, "--rows", str(rows), "--url", url],
         cwd=ROOT,
-        env={**os.environ, "DLT_DATA_DIR": folder, "RUNTIME__DLTHUB_TELEMETRY": "false"},
+        env={
+            **os.environ,
+            "DLT_DATA_DIR": folder,
+            "DLT_LOCAL_DIR": folder,
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+        },
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -380,6 +380,7 @@ def _environment(folder: Path) -> dict[str, str]:
         **kept,
         "HOME": str(folder),
         "DLT_DATA_DIR": str(folder / "data"),
+        "DLT_LOCAL_DIR": str(folder),
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         "RUNTIME__LOG_LEVEL": "ERROR",
         "PYTHONPATH": str(ROOT),

@@ -65,6 +65,7 @@ class Shop:
             "DESTINATION__XTREMEPUSH__API_ENDPOINT": sandbox.url,
             "DESTINATION__XTREMEPUSH__CREDENTIALS__APP_TOKEN": sandbox.app_token,
             "DLT_DATA_DIR": str(folder / "dlt"),
+            "DLT_LOCAL_DIR": str(folder),
         }
         with duckdb.connect(str(self.warehouse)) as warehouse:
             warehouse.execute(demo_warehouse.CUSTOMERS_SQL)
