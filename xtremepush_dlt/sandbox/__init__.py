@@ -18,14 +18,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xtremepush_dlt.sandbox.faults import Faults
-from xtremepush_dlt.sandbox.settings import SandboxSettings
+from xtremepush_dlt.sandbox.settings import OAuthClient, SandboxSettings
 
 if TYPE_CHECKING:
     from xtremepush_dlt.sandbox.server import Sandbox
 
-__all__ = ["Faults", "Sandbox", "SandboxSettings"]
+__all__ = ["Faults", "OAuthClient", "Sandbox", "SandboxSettings"]
 
-_EXTRA = frozenset({"h11", "orjson", "starlette", "uvicorn"})
+_EXTRA = frozenset({"cryptography", "h11", "jwt", "orjson", "starlette", "uvicorn"})
 
 
 def __getattr__(name: str) -> object:

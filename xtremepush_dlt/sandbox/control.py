@@ -42,6 +42,10 @@ def control_app(sandbox: SandboxApp) -> Starlette:
         sandbox.reset()
         return _json({"ok": True})
 
+    async def revoke(_request: Request) -> Response:
+        sandbox.office.revoke_all()
+        return _json({"ok": True})
+
     return Starlette(
         routes=[
             reads("health", lambda _: {"ok": True}),
@@ -54,6 +58,7 @@ def control_app(sandbox: SandboxApp) -> Starlette:
             reads("faults", lambda _: sandbox.faults.faults),
             Route(f"{CONTROL_PREFIX}/faults", set_faults, methods=["PUT", "POST"]),
             Route(f"{CONTROL_PREFIX}/reset", reset, methods=["POST"]),
+            Route(f"{CONTROL_PREFIX}/revoke-tokens", revoke, methods=["POST"]),
         ],
         exception_handlers={ValueError: _not_valid},
     )
@@ -73,6 +78,7 @@ def summary(sandbox: SandboxApp) -> dict[str, object]:
         "tasks": len(api.board.tasks),
         "tasks_running": api.board.running,
         "overlaps": len(api.board.overlaps),
+        "tokens_issued": sandbox.office.issued,
         "requests": len(recorder.requests),
         "statuses": statuses,
         "in_flight": recorder.in_flight,

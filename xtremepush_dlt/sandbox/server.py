@@ -109,6 +109,30 @@ class Sandbox:
         return self.settings.app_token
 
     @property
+    def client_id(self) -> str:
+        """The first of the OAuth clients."""
+        return self.settings.oauth_clients[0].client_id
+
+    @property
+    def client_secret(self) -> str | None:
+        """The secret of the first of the OAuth clients; None when it has only a public key."""
+        return self.settings.oauth_clients[0].client_secret
+
+    @property
+    def segment_api_key(self) -> str:
+        """The API key of the Segment integration."""
+        return self.settings.segment_api_key
+
+    @property
+    def tokens_issued(self) -> int:
+        """How many access tokens were issued."""
+        return self._read(lambda: self._app.office.issued)
+
+    def revoke_tokens(self) -> None:
+        """Make all access tokens invalid; the clients can get new ones."""
+        self._read(self._app.office.revoke_all)
+
+    @property
     def profiles(self) -> dict[str, dict[str, object]]:
         """Attributes of each profile by user id (without the user id itself)."""
         return self._read(
@@ -168,7 +192,7 @@ class Sandbox:
         self._read(lambda: self._app.faults.set(wanted))
 
     def reset(self) -> None:
-        """Forget all profiles, events, tasks and requests. Settings and faults stay."""
+        """Forget all profiles, events, tasks and requests. Settings, faults and tokens stay."""
         self._read(self._app.reset)
 
     def wait_for_tasks(self, timeout: float = 10.0) -> None:

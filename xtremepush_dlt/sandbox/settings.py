@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 SYSTEM_ATTRIBUTES = frozenset(
@@ -26,6 +26,36 @@ SYSTEM_ATTRIBUTES = frozenset(
 
 TASK_ID_PLACES = ("data.task_id", "data.id", "model.id", "task_id", "id")
 
+SCOPES = {
+    "import/profile": "import",
+    "hit/event": "hit",
+    "delete/profile": "delete",
+    "delete-personal-data/profile": "delete",
+    "list/profile": "list",
+    "list/task": "list",
+    "info/profile": "info",
+    "info/task": "info",
+}
+"""The scope that a call needs. List, Info and Delete are rows of the scope table, the calls that
+they cover and the other names are an assumption (reference 2.3)."""
+
+
+@dataclass(frozen=True)
+class OAuthClient:
+    """A client id of the project, with a secret or a public key or both (reference 2.2).
+
+    Attributes:
+        client_id: The id, which is also the issuer of the client's assertions.
+        client_secret: For the grant `client_credentials`.
+        public_key: For signed assertions: an SPKI public key or an X.509 certificate, in PEM.
+        scopes: Values of `scope_names` that it may use; None: all of them.
+    """
+
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    public_key: str | None = field(default=None, repr=False)
+    scopes: frozenset[str] | None = None
+
 
 @dataclass(frozen=True)
 class SandboxSettings:
@@ -43,6 +73,21 @@ class SandboxSettings:
     max_body_bytes: int | None = None  # over it: 413 (10: no figure is known)
     errors_as: Literal["list", "keyed"] = "list"  # `errors` of items: list, or keyed by row (4)
     errors_name_items: bool = True  # False: `errors` do not say which item is bad (4, 5.2)
+
+    # OAuth 2.0 (2.2, 2.3).
+    oauth_clients: tuple[OAuthClient, ...] = (OAuthClient("sandbox-client", "sandbox-secret"),)
+    token_seconds: float = 3600.0  # how long an access token is valid
+    # What `expires_in` says: the true life in whole seconds, another number, or nothing.
+    token_expires_in: Literal["true", "omit"] | int = "true"
+    token_encodings: tuple[str, ...] = ("form", "json")  # of the token request
+    assertion_claims: tuple[str, ...] = ("iss", "iat", "exp")  # without one: invalid_grant
+    assertion_seconds: int | None = 3600  # the longest life of an assertion
+    check_audience: bool = True  # False: `aud` of an assertion may hold anything, or be absent
+    assertion_audience: str | None = None  # None: the URL of the token endpoint
+    scope_names: Mapping[str, str] = field(default_factory=lambda: dict(SCOPES))  # by call (2.3)
+
+    # The Segment integration (3).
+    segment_api_key: str = "sandbox-segment-key"
 
     # The project's attributes, and values that do not fit (4, 7).
     attributes: frozenset[str] | None = None  # None: every attribute exists
@@ -117,6 +162,8 @@ def _fit(name: str, hint: Any, value: Any) -> Any:
         return _fit_any(name, [arg for arg in args if arg is not type(None)], value)
     if origin is Literal and value in args:
         return value
+    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        return build(hint, value)
     if origin in (tuple, frozenset) and isinstance(value, (list, tuple, set, frozenset)):
         return origin(_fit(name, args[0], item) for item in value)
     if origin is Mapping and isinstance(value, Mapping):

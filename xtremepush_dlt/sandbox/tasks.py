@@ -100,7 +100,7 @@ class TaskBoard:
 
     @property
     def running(self) -> int:
-        """How many tasks have not ended."""
+        """How many tasks are on their way to an end."""
         return len(self._timers)
 
     def note_overlaps(self, request: int, users: frozenset[str]) -> None:
@@ -142,10 +142,8 @@ class TaskBoard:
             start()
         return task
 
-    def reset(self) -> None:
-        """Drop all tasks, running ones included."""
+    def stop(self) -> None:
+        """Let no task go on. Those that had not ended keep the state that they are in."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self.tasks.clear()
-        self.overlaps.clear()
