@@ -10,7 +10,7 @@ from xtremepush_dlt.sandbox.envelope import Refused, Reply, error_members, succe
 from xtremepush_dlt.sandbox.profiles import Profiles, normal_user_id
 from xtremepush_dlt.sandbox.query import Item, select
 from xtremepush_dlt.sandbox.settings import SandboxSettings
-from xtremepush_dlt.sandbox.tasks import Task, TaskBoard
+from xtremepush_dlt.sandbox.tasks import PROFILE_IMPORT, Task, TaskBoard
 
 Handler = Callable[[Body, int], Reply]
 
@@ -103,7 +103,7 @@ class ExternalApi:
             "create_time": int(task.created_at),
             "start_time": None if task.started_at is None else int(task.started_at),
             "finish_time": None if task.finished_at is None else int(task.finished_at),
-            **task.counts.members(),
+            **(task.counts.members() if task.identifier == PROFILE_IMPORT else {}),
         }
 
     def _list_profiles(self, body: Body, _request: int) -> Reply:

@@ -54,6 +54,7 @@ def control_app(sandbox: SandboxApp) -> Starlette:
             reads("events", lambda request: _events(sandbox, request)),
             reads("requests", lambda request: _page(request, sandbox.recorder.requests)),
             reads("tasks", lambda request: _page(request, sandbox.api.board.tasks.values())),
+            reads("deletions", lambda request: _page(request, sandbox.api.deletions.done)),
             reads("overlaps", lambda request: _page(request, sandbox.api.board.overlaps)),
             reads("faults", lambda _: sandbox.faults.faults),
             Route(f"{CONTROL_PREFIX}/faults", set_faults, methods=["PUT", "POST"]),
@@ -75,6 +76,7 @@ def summary(sandbox: SandboxApp) -> dict[str, object]:
         "profiles": len(api.profiles.attributes),
         "profiles_imported": len(api.profiles.imported),
         "events": len(api.log.events),
+        "deletions": len(api.deletions.done),
         "tasks": len(api.board.tasks),
         "tasks_running": api.board.running,
         "overlaps": len(api.board.overlaps),
@@ -85,6 +87,8 @@ def summary(sandbox: SandboxApp) -> dict[str, object]:
         "max_in_flight": recorder.max_in_flight,
         "faults_injected": dict(sandbox.faults.injected),
         "event_warnings": dict(api.log.warnings),
+        "segment_warnings": dict(api.segment.warnings),
+        "ignored_traits": dict(api.segment.ignored_traits),
     }
 
 

@@ -24,6 +24,9 @@ SYSTEM_ATTRIBUTES = frozenset(
 )
 """Attributes that every project has (reference 7; the full table is unknown)."""
 
+AttributeType = Literal["string", "number", "integer", "date", "array", "boolean"]
+"""The types of attributes (reference 7)."""
+
 TASK_ID_PLACES = ("data.task_id", "data.id", "model.id", "task_id", "id")
 
 SCOPES = {
@@ -88,9 +91,12 @@ class SandboxSettings:
 
     # The Segment integration (3).
     segment_api_key: str = "sandbox-segment-key"
+    segment_unknown_members: Literal["refuse", "ignore"] = "refuse"  # Segment sends no others
+    segment_dedup: bool = False  # True: a `messageId` that was seen before changes nothing
 
     # The project's attributes, and values that do not fit (4, 7).
-    attributes: frozenset[str] | None = None  # None: every attribute exists
+    # Custom attributes, with a type or without (None); no mapping: every attribute exists.
+    known_attributes: Mapping[str, AttributeType | None] | None = None
     unknown_attributes: Literal["warn", "refuse"] = "warn"  # ignored with a warning, or 400 (4)
     nulls: Literal["keep", "clear"] = "keep"  # what a null does to the stored value (4)
     empty_strings: Literal["keep", "clear"] = "keep"  # and what "" does (4)
@@ -125,6 +131,12 @@ class SandboxSettings:
     over_max_events: Literal["accept", "refuse"] = "accept"
     consent_manager: bool = False  # off: `consent_preferences` are ignored (5.1, 9.4)
 
+    # The deletion of profiles by the External API, which is an assumption as a whole (9.3).
+    delete_call: Literal["delete/profile", "delete-personal-data/profile"] = "delete/profile"
+    delete_by: Literal["user_id", "id"] = "user_id"  # the member that names the profile
+    delete_by_task: bool = True  # 202 and a task; False: 200 and deleted at once
+    delete_unknown: Literal["accept", "refuse"] = "accept"  # a profile that is not there: 404
+
     # The sandbox itself.
     keep_bodies: bool = True  # False: requests are kept without their bodies, for long runs
 
@@ -133,6 +145,11 @@ class SandboxSettings:
             raise ValueError(
                 f"task_id_at is {self.task_id_at!r}; use one of {', '.join(TASK_ID_PLACES)}."
             )
+
+    def task_id_members(self, task: int) -> dict[str, object]:
+        """The id of a task as a member of the envelope, at its place."""
+        outer, _, inner = self.task_id_at.partition(".")
+        return {outer: {inner: task} if inner else task}
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> SandboxSettings:
