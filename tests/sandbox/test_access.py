@@ -101,6 +101,25 @@ def test_the_segment_integration_takes_its_api_key_as_basic_user_name_and_nothin
     assert status({"Authorization": "Basic " + b64encode(key.encode()).decode()}) == 401
 
 
+def test_a_request_shows_which_kinds_of_credentials_came_but_not_the_credentials(
+    xtremepush_sandbox: Sandbox,
+) -> None:
+    caller = Caller(xtremepush_sandbox)
+    caller.hit()
+    caller.hit(apptoken=None)
+    caller.track()
+    caller.session.headers.update(caller.bearer())
+    caller.hit(apptoken=None)
+    caller.hit()
+    caller.session.headers["Authorization"] = "bare-secret"
+    caller.hit(apptoken=None)
+
+    kinds = [record.credentials for record in xtremepush_sandbox.requests]
+    assert kinds == [("apptoken",), (), ("basic",), (), ("bearer",), ("apptoken", "bearer"), ()]
+    key = b64encode(f"{xtremepush_sandbox.segment_api_key}:".encode()).decode()
+    assert key not in repr(xtremepush_sandbox.requests)
+
+
 def test_a_client_without_the_scope_of_a_call_is_answered_with_403(
     make_xtremepush_sandbox: MakeSandbox,
 ) -> None:

@@ -230,6 +230,7 @@ def test_a_token_dies_with_the_certificate_of_its_client(
     ("changes", "status", "code"),
     [
         ({"client_secret": "wrong"}, 401, "invalid_client"),
+        ({"client_secret": "wröng"}, 401, "invalid_client"),
         ({"client_id": "nobody"}, 401, "invalid_client"),
         ({"client_secret": None}, 400, "invalid_request"),
         ({"client_id": None}, 400, "invalid_request"),
@@ -255,6 +256,12 @@ def test_a_client_with_a_key_only_has_no_secret_to_guess(
     sandbox = make_xtremepush_sandbox(SandboxSettings(oauth_clients=(client,)))
 
     assert ask_by_secret(sandbox, client_secret="None").status_code == 401
+
+
+def test_a_public_key_that_cannot_be_read_is_an_error_that_names_its_client() -> None:
+    for wrong in ("no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"):
+        with pytest.raises(ValueError, match="public key of the client 'signing-client'"):
+            Sandbox(SandboxSettings(oauth_clients=(signing_client(wrong),)))
 
 
 def test_the_token_endpoint_takes_post_only_and_the_encodings_it_is_told_to(

@@ -232,7 +232,7 @@ def test_without_the_extra_the_message_says_what_to_install(
 def test_the_plugin_is_imported_without_the_extra() -> None:
     code = (
         "import sys; import xtremepush_dlt.sandbox.pytest_plugin, xtremepush_dlt.sandbox;"
-        "print(sorted({'starlette', 'uvicorn', 'h11'} & set(sys.modules)))"
+        "print(sorted({'starlette', 'uvicorn', 'h11', 'jwt', 'cryptography'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True

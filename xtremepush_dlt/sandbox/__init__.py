@@ -1,6 +1,8 @@
-"""A local Xtremepush for trials and tests: the External API, with faults on demand.
+"""A local Xtremepush for trials and tests: both ways in and its tokens, with faults on demand.
 
-It is written from the public API reference and knows nothing of the client in this package.
+It serves the External API (app token, or a Bearer token from its token endpoint) and the Segment
+integration (API key). It is written from the public API reference and knows nothing of the client
+in this package.
 Needs the extra: ``pip install "xtremepush-dlt[sandbox]"``.
 
 Example:
@@ -8,7 +10,8 @@ Example:
     from xtremepush_dlt.sandbox import Faults, Sandbox, SandboxSettings
 
     with Sandbox(SandboxSettings(task_seconds=0.2), Faults(statuses={503: 0.1})) as sandbox:
-        ...  # send to sandbox.url with sandbox.app_token
+        ...  # send to sandbox.url with sandbox.app_token, sandbox.client_id and .client_secret,
+        ...  # or sandbox.segment_api_key
         assert sandbox.profiles["user-1"]["email"] == "sam@example.com"
     ```
 """

@@ -92,6 +92,7 @@ class SandboxApp:
             await self._send(record, _response(reply), scope, receive, send)
             return
         call = read_call(record.method, record.path, record.number, Headers(scope=scope), raw)
+        record.credentials = call.credentials
         if self.settings.keep_bodies:
             record.body = call.shown
         fate = self.faults.fate(record.path, record.in_flight)

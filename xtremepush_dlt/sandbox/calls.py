@@ -27,6 +27,14 @@ class Call:
     token: object = field(repr=False)  # what stood in `apptoken`
 
     @property
+    def credentials(self) -> tuple[str, ...]:
+        """The kinds of credentials that came, right or wrong: `apptoken`, `bearer`, `basic`."""
+        header = self.headers.get("authorization", "").lower()
+        # A header of no known scheme may be a bare credential, so nothing of it is shown.
+        schemes = [name for name in ("bearer", "basic") if header.split(" ")[0] == name]
+        return (*(["apptoken"] if self.token else []), *schemes)
+
+    @property
     def shown(self) -> Body | None:
         """The body as it may be kept and shown, without secrets."""
         if self.path != TOKEN_PATH or self.body is None:

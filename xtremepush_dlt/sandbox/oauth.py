@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import math
 import secrets
@@ -49,6 +50,9 @@ class TokenOffice:
         settings: The clients, the life of tokens, what is checked of an assertion.
         clock: Monotonic seconds, for the life of tokens.
         wall_clock: Unix time, for certificates.
+
+    Raises:
+        ValueError: The public key of a client is no PEM of a key or of a certificate.
     """
 
     def __init__(
@@ -58,9 +62,11 @@ class TokenOffice:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._clients = {client.client_id: client for client in settings.oauth_clients}
-        self._clock = clock
         self._wall_clock = wall_clock
+        self._clients = {client.client_id: client for client in settings.oauth_clients}
+        for client in settings.oauth_clients:
+            self._check_form(client)
+        self._clock = clock
         self._tokens: dict[str, _Token] = {}
         self.issued = 0
 
@@ -104,6 +110,19 @@ class TokenOffice:
         """Make all access tokens invalid from now on."""
         self._tokens.clear()
 
+    def _check_form(self, client: OAuthClient) -> None:
+        if client.public_key is None:
+            return
+        try:
+            # A certificate out of its time may be registered here, so that a test can have one.
+            with contextlib.suppress(BadKey):
+                read_key(client.public_key, self._wall_clock())
+        except ValueError as wrong:
+            raise ValueError(
+                f"The public key of the client {client.client_id!r} cannot be read; "
+                "use an SPKI public key or an X.509 certificate, in PEM."
+            ) from wrong
+
     def _issue(self, client: OAuthClient) -> Reply:
         life = self._settings.token_seconds
         token = secrets.token_urlsafe(24)
@@ -131,7 +150,7 @@ class TokenOffice:
         name, secret = _text(parameters, "client_id"), _text(parameters, "client_secret")
         client = self._clients.get(name)
         known = None if client is None else client.client_secret
-        if client is None or known is None or not hmac.compare_digest(known, secret):
+        if client is None or known is None or not _same(known, secret):
             raise _Denied("invalid_client", "The client id or the client secret is wrong.")
         return client
 
@@ -203,6 +222,11 @@ def _text(parameters: Parameters, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise _Denied("invalid_request", f"{name} is missing.")
     return value
+
+
+def _same(known: str, given: str) -> bool:
+    # as bytes, because texts beyond ASCII cannot be compared this way
+    return hmac.compare_digest(known.encode(), given.encode())
 
 
 def _own_url(headers: Mapping[str, str]) -> str:
