@@ -110,6 +110,7 @@ def test_a_trait_the_project_lacks_is_ignored_without_a_word_and_counted_for_the
         "user-1": {"email": "sam@example.com", "mobile_number": "353850123456", "plan": "gold"}
     }
     assert sandbox.ignored_traits == sandbox.state["ignored_traits"] == {"seats": 2}
+    assert sandbox.state["segment_warnings"] == {}
 
 
 def test_strictness_about_attributes_of_the_external_api_leaves_segment_alone(
