@@ -204,7 +204,7 @@ class Runner:
         """The figures, and a line for each kind of violation.
 
         Args:
-            sandbox: Still running: when it stops, it forgets its tasks and overlaps.
+            sandbox: The one of this trial; it may have been stopped.
         """
         pipelines, hold = self._folder / "pipelines", self.on_unknown == "hold"
         return verify(sandbox, self._expected, self._runs, pipelines, hold=hold)

@@ -142,6 +142,49 @@ def test_consent_is_ignored_without_the_consent_manager(
     assert on.consents == {"user-1": {"email": {"News": 1, "Offers": 0}}}
 
 
+def test_consent_is_kept_on_the_event_with_and_without_the_consent_manager(
+    make_xtremepush_sandbox: MakeSandbox,
+) -> None:
+    sent = {"email": {"News": 1, "Offers": 0}, "metadata": {"location": "Dublin"}}
+    for manager in (False, True):
+        sandbox = make_xtremepush_sandbox(SandboxSettings(consent_manager=manager))
+        Caller(sandbox).hit(consent_preferences=sent)
+        Caller(sandbox).hits({**GOOD, "consent_preferences": sent}, GOOD)
+
+        assert [event.consent_preferences for event in sandbox.events] == [sent, sent, {}]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"email": 1}, {"email": ["News"]}, {"email": {"News": "yes"}}, {"sms": {"A": 2}}, [1]]
+)
+def test_consent_of_another_shape_is_refused_by_the_consent_manager_only(
+    make_xtremepush_sandbox: MakeSandbox, wrong: Any
+) -> None:
+    off = make_xtremepush_sandbox()
+    on = make_xtremepush_sandbox(SandboxSettings(consent_manager=True))
+
+    ignored = 400 if isinstance(wrong, list) else 200  # never an object: bad in any case
+    assert Caller(off).hit(consent_preferences=wrong).status_code == ignored
+    assert Caller(on).hit(consent_preferences=wrong).status_code == 400
+    assert on.events == []
+    assert on.consents == {}
+
+
+def test_attributes_of_an_event_follow_the_rules_of_the_project(
+    make_xtremepush_sandbox: MakeSandbox,
+) -> None:
+    sandbox = make_xtremepush_sandbox(SandboxSettings(known_attributes={"seats": "integer"}))
+    caller = Caller(sandbox)
+    caller.hit(user_attributes={"seats": "two", "plan": "gold", "language": "en"})
+    caller.hit(user_attributes={"seats": 2})
+
+    assert sandbox.profiles == {"user-1": {"language": "en", "seats": 2}}
+    assert sandbox.state["event_warnings"] == {
+        "attribute plan does not exist and was ignored": 1,
+        "seats is not valid and was ignored": 1,
+    }
+
+
 def test_a_poison_event_refuses_its_batch_and_is_named_on_request(
     make_xtremepush_sandbox: MakeSandbox,
 ) -> None:

@@ -201,9 +201,11 @@ def test_a_mobile_number_is_digits_only(xtremepush_sandbox: Sandbox, number: obj
 def test_an_attribute_the_project_lacks_is_ignored_with_a_warning_or_refused(
     make_xtremepush_sandbox: MakeSandbox,
 ) -> None:
-    known = frozenset({"first_name"})
-    lenient = make_xtremepush_sandbox(SandboxSettings(attributes=known))
-    strict = make_xtremepush_sandbox(SandboxSettings(attributes=known, unknown_attributes="refuse"))
+    known = {"first_name": None}
+    lenient = make_xtremepush_sandbox(SandboxSettings(known_attributes=known))
+    strict = make_xtremepush_sandbox(
+        SandboxSettings(known_attributes=known, unknown_attributes="refuse")
+    )
     columns, row = ["user_id", "first_name", "typo", "language"], ["1", "Sam", "x", "en"]
 
     assert Caller(lenient).rows(columns, row).json()["data"]["warnings"] == 1

@@ -15,7 +15,7 @@ import requests
 
 from tests.sandbox.client import Caller
 from xtremepush_dlt import sandbox as package
-from xtremepush_dlt.sandbox import Faults, Sandbox, SandboxSettings
+from xtremepush_dlt.sandbox import Faults, OAuthClient, Sandbox, SandboxSettings
 from xtremepush_dlt.sandbox.pytest_plugin import MakeSandbox
 
 
@@ -41,6 +41,18 @@ def test_a_port_that_is_taken_is_an_error_at_the_start(xtremepush_sandbox: Sandb
 
     with pytest.raises(OSError, match="in use"):
         Sandbox(port=port).start()
+
+
+def test_tasks_and_overlaps_can_be_read_after_the_end() -> None:
+    with Sandbox(SandboxSettings(task_seconds=30)) as sandbox:
+        caller = Caller(sandbox)
+        caller.load(100)
+        caller.load(1)
+        (running,) = sandbox.tasks
+
+    assert sandbox.tasks == [running]
+    assert running.state == "Executing"
+    assert [overlap.users for overlap in sandbox.overlaps] == [("user-0",)]
 
 
 def test_reset_forgets_all_but_settings_and_faults(make_xtremepush_sandbox: MakeSandbox) -> None:
@@ -79,6 +91,9 @@ def test_the_control_endpoints_show_what_the_handle_shows(xtremepush_sandbox: Sa
     assert [record["status"] for record in get("requests")] == [202, 200, 200]
     assert [task["state"] for task in get("tasks")] == ["Completed"]
     assert get("overlaps") == []
+    caller.post("delete/profile", user_id="user-6")
+    xtremepush_sandbox.wait_for_tasks()
+    assert [(one["user_id"], one["existed"]) for one in get("deletions")] == [("user-6", True)]
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
@@ -115,7 +130,16 @@ def test_settings_of_a_wrong_name_or_kind_are_refused() -> None:
         SandboxSettings.from_mapping({"nulls": "drop"})
     with pytest.raises(ValueError, match="task_id_at"):
         SandboxSettings.from_mapping({"task_id_at": "elsewhere"})
-    assert SandboxSettings.from_mapping({"attributes": ["a"]}).attributes == frozenset({"a"})
+    with pytest.raises(ValueError, match="OAuthClient has no 'id'"):
+        SandboxSettings.from_mapping({"oauth_clients": [{"id": "a"}]})
+    clients = [{"client_id": "a", "scopes": ["hit"]}, {"client_id": "b", "client_secret": "c"}]
+    assert SandboxSettings.from_mapping({"oauth_clients": clients}).oauth_clients == (
+        OAuthClient("a", scopes=frozenset({"hit"})),
+        OAuthClient("b", "c"),
+    )
+    assert SandboxSettings.from_mapping({"known_attributes": {"a": None, "b": "date"}}) == (
+        SandboxSettings(known_attributes={"a": None, "b": "date"})
+    )
 
 
 def test_bodies_are_left_out_when_told_to(make_xtremepush_sandbox: MakeSandbox) -> None:
@@ -156,11 +180,17 @@ def process() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_process_says_its_url_and_ends_cleanly_on_a_signal(
+def test_the_process_says_its_url_and_credentials_and_ends_cleanly_on_a_signal(
     process: subprocess.Popen[str], number: signal.Signals
 ) -> None:
     assert process.stdout is not None
     url = process.stdout.readline().split()[-1]
+    credentials = [process.stdout.readline().split() for _ in range(3)]
+    assert credentials == [
+        ["app_token", "my-token"],
+        ["client_id", "sandbox-client,", "client_secret", "sandbox-secret"],
+        ["segment_api_key", "sandbox-segment-key"],
+    ]
     body = {"apptoken": "my-token", "columns": ["user_id"], "rows": [["a"], ["b"]]}
     path = url + "/api/external/import/profile"
     assert requests.post(path, json=body, timeout=5).status_code == 202
@@ -202,7 +232,7 @@ def test_without_the_extra_the_message_says_what_to_install(
 def test_the_plugin_is_imported_without_the_extra() -> None:
     code = (
         "import sys; import xtremepush_dlt.sandbox.pytest_plugin, xtremepush_dlt.sandbox;"
-        "print(sorted({'starlette', 'uvicorn', 'h11'} & set(sys.modules)))"
+        "print(sorted({'starlette', 'uvicorn', 'h11', 'jwt', 'cryptography'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True

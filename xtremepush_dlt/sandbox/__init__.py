@@ -1,6 +1,8 @@
-"""A local Xtremepush for trials and tests: the External API, with faults on demand.
+"""A local Xtremepush for trials and tests: both ways in and its tokens, with faults on demand.
 
-It is written from the public API reference and knows nothing of the client in this package.
+It serves the External API (app token, or a Bearer token from its token endpoint) and the Segment
+integration (API key). It is written from the public API reference and knows nothing of the client
+in this package.
 Needs the extra: ``pip install "xtremepush-dlt[sandbox]"``.
 
 Example:
@@ -8,7 +10,8 @@ Example:
     from xtremepush_dlt.sandbox import Faults, Sandbox, SandboxSettings
 
     with Sandbox(SandboxSettings(task_seconds=0.2), Faults(statuses={503: 0.1})) as sandbox:
-        ...  # send to sandbox.url with sandbox.app_token
+        ...  # send to sandbox.url with sandbox.app_token, sandbox.client_id and .client_secret,
+        ...  # or sandbox.segment_api_key
         assert sandbox.profiles["user-1"]["email"] == "sam@example.com"
     ```
 """
@@ -18,14 +21,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xtremepush_dlt.sandbox.faults import Faults
-from xtremepush_dlt.sandbox.settings import SandboxSettings
+from xtremepush_dlt.sandbox.settings import OAuthClient, SandboxSettings
 
 if TYPE_CHECKING:
     from xtremepush_dlt.sandbox.server import Sandbox
 
-__all__ = ["Faults", "Sandbox", "SandboxSettings"]
+__all__ = ["Faults", "OAuthClient", "Sandbox", "SandboxSettings"]
 
-_EXTRA = frozenset({"h11", "orjson", "starlette", "uvicorn"})
+_EXTRA = frozenset({"cryptography", "h11", "jwt", "orjson", "starlette", "uvicorn"})
 
 
 def __getattr__(name: str) -> object:

@@ -9,8 +9,12 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from xtremepush_dlt.sandbox import Faults, SandboxSettings
+
+if TYPE_CHECKING:
+    from xtremepush_dlt.sandbox import Sandbox
 
 DEFAULT_PORT = 8123
 
@@ -44,11 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ImportError, OSError, TypeError, ValueError) as wrong:
         parser.error(str(wrong))
     try:
-        print(f"Xtremepush sandbox on {sandbox.url}", flush=True)
+        print(_greeting(sandbox), flush=True)
         ended.wait()
     finally:
         sandbox.stop()
     return 0
+
+
+def _greeting(sandbox: Sandbox) -> str:
+    """All that a user needs to point a pipeline at the sandbox; its secrets open nothing else."""
+    lines = [f"Xtremepush sandbox on {sandbox.url}", f"  app_token        {sandbox.app_token}"]
+    for client in sandbox.settings.oauth_clients:
+        secret = client.client_secret
+        proof = "a JWT signed by its key" if secret is None else f"client_secret {secret}"
+        lines.append(f"  client_id        {client.client_id}, {proof}")
+    lines.append(f"  segment_api_key  {sandbox.segment_api_key}")
+    return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,10 +15,12 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from xtremepush_dlt.sandbox.api import Body, ExternalApi, parse_body
+from xtremepush_dlt.sandbox.calls import Call, read_call
 from xtremepush_dlt.sandbox.control import CONTROL_PREFIX, control_app
 from xtremepush_dlt.sandbox.envelope import Reply, failure
 from xtremepush_dlt.sandbox.faults import Fate, FaultEngine, Faults
+from xtremepush_dlt.sandbox.oauth import TokenOffice
+from xtremepush_dlt.sandbox.project import Project
 from xtremepush_dlt.sandbox.recorder import Recorder, RequestRecord
 from xtremepush_dlt.sandbox.settings import SandboxSettings
 from xtremepush_dlt.sandbox.tasks import Timer
@@ -40,23 +42,25 @@ class SandboxApp:
         self.settings = settings
         self.faults = FaultEngine(faults)
         self.recorder = Recorder()
-        self.api = ExternalApi(settings, self.faults, _call_later)
+        self.office = TokenOffice(settings)
+        self.api = Project(settings, self.faults, _call_later, self.office)
         self._closing = asyncio.Event()
         self._control = control_app(self)
 
     def close(self) -> None:
         """End all waiting; requests that wait are dropped."""
         self._closing.set()
-        self.api.board.reset()
+        self.api.board.stop()
 
     async def closed(self) -> None:
         """Return when the sandbox closes."""
         await self._closing.wait()
 
     def reset(self) -> None:
-        """Forget everything that was sent. The settings and the faults stay."""
-        self.api.board.reset()
-        self.api = ExternalApi(self.settings, self.faults, _call_later)
+        """Forget everything that was sent. Settings, faults and access tokens stay."""
+        self.api.board.stop()
+        self.api = Project(self.settings, self.faults, _call_later, self.office)
+        self.office.issued = 0
         self.recorder.reset()
         self.faults.injected.clear()
 
@@ -87,21 +91,20 @@ class SandboxApp:
             reply = failure(413, f"The body is larger than {limit} bytes.")
             await self._send(record, _response(reply), scope, receive, send)
             return
-        body, token = parse_body(raw)
+        call = read_call(record.method, record.path, record.number, Headers(scope=scope), raw)
+        record.credentials = call.credentials
         if self.settings.keep_bodies:
-            record.body = body
+            record.body = call.shown
         fate = self.faults.fate(record.path, record.in_flight)
         record.fault = None if fate.kind == "ok" else fate.kind
-        response = await self._meet(fate, record, scope, body, token)
+        response = await self._meet(fate, call)
         if response is None:
             self.recorder.finish(record, None)
             await _abort(scope, receive)
         else:
             await self._send(record, response, scope, receive, send)
 
-    async def _meet(
-        self, fate: Fate, record: RequestRecord, scope: Scope, body: Body | None, token: object
-    ) -> Response | None:
+    async def _meet(self, fate: Fate, call: Call) -> Response | None:
         """Let the fate happen; None means that the connection is reset."""
         if fate.delay and await self._wait(fate.delay):
             return None
@@ -115,14 +118,7 @@ class SandboxApp:
             if await self._wait(seconds):
                 return None
             return _response(failure(504, "The request took too long."))
-        reply = self.api.handle(
-            record.method,
-            record.path,
-            headers=Headers(scope=scope),
-            body=body,
-            token=token,
-            request=record.number,
-        )
+        reply = self.api.handle(call)
         if kind == "reset_after" or (held and await self._wait(seconds)):
             return None
         response = _response(reply)

@@ -42,6 +42,10 @@ def control_app(sandbox: SandboxApp) -> Starlette:
         sandbox.reset()
         return _json({"ok": True})
 
+    async def revoke(_request: Request) -> Response:
+        sandbox.office.revoke_all()
+        return _json({"ok": True})
+
     return Starlette(
         routes=[
             reads("health", lambda _: {"ok": True}),
@@ -50,10 +54,12 @@ def control_app(sandbox: SandboxApp) -> Starlette:
             reads("events", lambda request: _events(sandbox, request)),
             reads("requests", lambda request: _page(request, sandbox.recorder.requests)),
             reads("tasks", lambda request: _page(request, sandbox.api.board.tasks.values())),
+            reads("deletions", lambda request: _page(request, sandbox.api.deletions.done)),
             reads("overlaps", lambda request: _page(request, sandbox.api.board.overlaps)),
             reads("faults", lambda _: sandbox.faults.faults),
             Route(f"{CONTROL_PREFIX}/faults", set_faults, methods=["PUT", "POST"]),
             Route(f"{CONTROL_PREFIX}/reset", reset, methods=["POST"]),
+            Route(f"{CONTROL_PREFIX}/revoke-tokens", revoke, methods=["POST"]),
         ],
         exception_handlers={ValueError: _not_valid},
     )
@@ -70,15 +76,19 @@ def summary(sandbox: SandboxApp) -> dict[str, object]:
         "profiles": len(api.profiles.attributes),
         "profiles_imported": len(api.profiles.imported),
         "events": len(api.log.events),
+        "deletions": len(api.deletions.done),
         "tasks": len(api.board.tasks),
         "tasks_running": api.board.running,
         "overlaps": len(api.board.overlaps),
+        "tokens_issued": sandbox.office.issued,
         "requests": len(recorder.requests),
         "statuses": statuses,
         "in_flight": recorder.in_flight,
         "max_in_flight": recorder.max_in_flight,
         "faults_injected": dict(sandbox.faults.injected),
         "event_warnings": dict(api.log.warnings),
+        "segment_warnings": dict(api.segment.warnings),
+        "ignored_traits": dict(api.segment.ignored_traits),
     }
 
 

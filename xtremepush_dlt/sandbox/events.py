@@ -7,8 +7,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
 from xtremepush_dlt.sandbox.envelope import ItemError, Refused, Reply, error_members, success
 from xtremepush_dlt.sandbox.faults import FaultEngine
@@ -30,9 +31,13 @@ class Event:
     event: str
     value: object
     timestamp: datetime  # UTC
-    user_attributes: dict[str, object]
     received_at: float  # wall time, seconds
-    profile_known: bool  # an import had made or updated the profile before this event
+    profile_known: bool  # an import or identify had made or updated the profile before this event
+    user_attributes: dict[str, object] = field(default_factory=dict)
+    # as it was sent; written to the profile only with the Consent Manager
+    consent_preferences: dict[str, object] = field(default_factory=dict)
+    anonymous_id: str | None = None  # Segment route only, where it is the user id if there is none
+    message_id: str | None = None  # Segment route only
 
 
 def parse_timestamp(value: object, *, strict: bool) -> datetime | None:
@@ -100,6 +105,10 @@ class EventLog:
         members = error_members(errors, settings.errors_as, named=settings.errors_name_items)
         return success({"async": True, "errors": members})
 
+    def add(self, **members: Any) -> None:
+        """Keep an event that arrives now; `members` are fields of `Event` but number and time."""
+        self.events.append(Event(number=len(self.events) + 1, received_at=time.time(), **members))
+
     def _items(self, body: Mapping[str, object]) -> Sequence[object]:
         if "events" not in body:
             return [body]
@@ -147,8 +156,8 @@ class EventLog:
         if self._settings.unknown_attributes == "refuse" and self._profiles.unknown(attributes):
             return "user_attributes has an attribute that does not exist"
         consents = item.get("consent_preferences") or {}
-        if not isinstance(consents, dict):
-            return "consent_preferences must be an object"
+        if not isinstance(consents, dict) or not self._takes(consents):
+            return "consent_preferences must be channels of preferences that are 0 or 1"
         moment, timestamp = item.get("timestamp"), None
         if moment is not None:
             timestamp = parse_timestamp(moment, strict=self._settings.strict_timestamps)
@@ -156,25 +165,34 @@ class EventLog:
                 return "timestamp must be YYYY-MM-DD HH:MM:SS, in UTC or with an offset"
         return _Hit(user_id, name, value, timestamp, attributes, consents)
 
+    def _takes(self, consents: Mapping[str, object]) -> bool:
+        """Whether all channels hold preferences that are 0 or 1; `metadata` may hold anything."""
+        if not self._settings.consent_manager:
+            return True  # they are ignored (5.1)
+        return all(
+            isinstance(choices, dict)
+            and (
+                channel == "metadata"
+                or all(type(choice) is int and choice in (0, 1) for choice in choices.values())
+            )
+            for channel, choices in consents.items()
+        )
+
     def _store(self, hits: Sequence[_Hit], request: int) -> None:
-        now = time.time()
-        arrival = datetime.fromtimestamp(now, timezone.utc)
+        arrival = datetime.now(timezone.utc)
         profiles = self._profiles
         for hit in hits:
             known = hit.user_id in profiles.imported
             profiles.hit(hit.user_id, hit.user_attributes, self.warnings)
             if hit.consents and self._settings.consent_manager:
                 profiles.consent(hit.user_id, hit.consents)
-            self.events.append(
-                Event(
-                    number=len(self.events) + 1,
-                    request=request,
-                    user_id=hit.user_id,
-                    event=hit.event,
-                    value=hit.value,
-                    timestamp=hit.timestamp or arrival,
-                    user_attributes=hit.user_attributes,
-                    received_at=now,
-                    profile_known=known,
-                )
+            self.add(
+                request=request,
+                user_id=hit.user_id,
+                event=hit.event,
+                value=hit.value,
+                timestamp=hit.timestamp or arrival,
+                user_attributes=hit.user_attributes,
+                profile_known=known,
+                consent_preferences=hit.consents,
             )

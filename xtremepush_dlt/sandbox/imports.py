@@ -131,8 +131,7 @@ class Importer:
             seconds=settings.task_seconds if fate.seconds is None else fate.seconds,
             work=work,
         )
-        outer, _, inner = settings.task_id_at.partition(".")
-        return success({outer: {inner: task.id} if inner else task.id}, 202)
+        return success(settings.task_id_members(task.id), 202)
 
     def _refuse_failing(self, columns: list[str], rows: Rows, ids: list[str | None]) -> None:
         """Raise when a row would fail, leaving the profiles as they are."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 
+from xtremepush_dlt.sandbox.attributes import fits
 from xtremepush_dlt.sandbox.settings import SYSTEM_ATTRIBUTES, SandboxSettings
 
 # Loose on purpose: the reference has the form of these values, not their exact rules (11).
@@ -62,8 +64,10 @@ class Profiles:
 
     def __init__(self, settings: SandboxSettings) -> None:
         self._settings = settings
-        own = settings.attributes
-        self._known = None if own is None else own | SYSTEM_ATTRIBUTES
+        own = settings.known_attributes
+        self._known = None if own is None else own.keys() | SYSTEM_ATTRIBUTES
+        typed = {name: kind for name, kind in (own or {}).items() if kind is not None}
+        self._checks = {name: partial(fits, kind) for name, kind in typed.items()} | _CHECKS
         self.attributes: dict[str, dict[str, object]] = {}
         self.imported: set[str] = set()
         self.consents: dict[str, dict[str, object]] = {}
@@ -96,6 +100,17 @@ class Profiles:
         changes = self._changes(attributes, attributes.values(), warnings, fail=False)
         self._write(user_id, changes)
 
+    def identify(self, user_id: str, attributes: dict[str, object], warnings: Counter[str]) -> None:
+        """Create or update a profile from the traits of an identify call."""
+        self.hit(user_id, attributes, warnings)
+        self.imported.add(user_id)
+
+    def forget(self, user_id: str) -> bool:
+        """Delete all that is known of a user; answers whether there was a profile."""
+        self.imported.discard(user_id)
+        self.consents.pop(user_id, None)
+        return self.attributes.pop(user_id, None) is not None
+
     def consent(self, user_id: str, preferences: dict[str, object]) -> None:
         """Write consent preferences, channel by channel."""
         kept = self.consents.setdefault(user_id, {})
@@ -125,7 +140,7 @@ class Profiles:
         fail: bool,
     ) -> dict[str, object]:
         """What a row changes; None stands for clearing. Written for speed: 10,000 rows at once."""
-        settings, known, checks = self._settings, self._known, _CHECKS
+        settings, known, checks = self._settings, self._known, self._checks
         longest = settings.max_string_length
         changes: dict[str, object] = {}
         for name, value in zip(names, values, strict=True):
@@ -135,14 +150,11 @@ class Profiles:
                     changes[name] = None
             elif known is not None and name not in known:
                 warnings[f"attribute {name} does not exist and was ignored"] += 1
-            elif name in checks:
-                if checks[name](value):
-                    changes[name] = value
-                elif fail:
+            elif name in checks and not checks[name](value):
+                if fail:
                     raise InvalidRow(f"{name} is not valid")
-                else:
-                    warnings[f"{name} is not valid and was ignored"] += 1
-            elif type(value) is str and len(value) > longest:
+                warnings[f"{name} is not valid and was ignored"] += 1
+            elif type(value) is str and len(value) > longest and name not in _CHECKS:
                 changes[name] = self._cut(name, value, warnings, fail=fail)
             else:
                 changes[name] = value

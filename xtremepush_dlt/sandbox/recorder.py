@@ -22,6 +22,7 @@ class RequestRecord:
     in_flight: int  # requests that were open when this one arrived, itself included
     size: int = 0
     body: dict[str, object] | None = None  # without the app token
+    credentials: tuple[str, ...] = ()  # the kinds that came: `apptoken`, `bearer`, `basic`
     finished: float | None = None
     status: int | None = None  # None: open, or never answered
     fault: str | None = None  # what was injected, if anything

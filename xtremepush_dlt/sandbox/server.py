@@ -14,13 +14,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from xtremepush_dlt.sandbox.app import SandboxApp
 from xtremepush_dlt.sandbox.control import summary
+from xtremepush_dlt.sandbox.deletions import Deletion
 from xtremepush_dlt.sandbox.events import Event
 from xtremepush_dlt.sandbox.faults import Faults
 from xtremepush_dlt.sandbox.recorder import RequestRecord
+from xtremepush_dlt.sandbox.serving import PromptServer, TransportProtocol
 from xtremepush_dlt.sandbox.settings import SandboxSettings
 from xtremepush_dlt.sandbox.tasks import Overlap, Task
 
@@ -109,8 +110,35 @@ class Sandbox:
         return self.settings.app_token
 
     @property
+    def client_id(self) -> str:
+        """The first of the OAuth clients."""
+        return self.settings.oauth_clients[0].client_id
+
+    @property
+    def client_secret(self) -> str | None:
+        """The secret of the first of the OAuth clients; None when it has only a public key."""
+        return self.settings.oauth_clients[0].client_secret
+
+    @property
+    def segment_api_key(self) -> str:
+        """The API key of the Segment integration."""
+        return self.settings.segment_api_key
+
+    @property
+    def tokens_issued(self) -> int:
+        """How many access tokens were issued."""
+        return self._read(lambda: self._app.office.issued)
+
+    def revoke_tokens(self) -> None:
+        """Make all access tokens invalid; the clients can get new ones."""
+        self._read(self._app.office.revoke_all)
+
+    @property
     def profiles(self) -> dict[str, dict[str, object]]:
-        """Attributes of each profile by user id (without the user id itself)."""
+        """Attributes of each profile by user id (without the user id itself).
+
+        A profile that has only an anonymous id (Segment route) stands under that.
+        """
         return self._read(
             lambda: {user: dict(kept) for user, kept in self._app.api.profiles.attributes.items()}
         )
@@ -128,18 +156,28 @@ class Sandbox:
         return self._read(lambda: list(self._app.api.log.events))
 
     @property
+    def deletions(self) -> list[Deletion]:
+        """All deletions in the order in which they were carried out."""
+        return self._read(lambda: list(self._app.api.deletions.done))
+
+    @property
+    def ignored_traits(self) -> dict[str, int]:
+        """How often the Segment route ignored a trait, by the name of the missing attribute."""
+        return self._read(lambda: dict(self._app.api.segment.ignored_traits))
+
+    @property
     def requests(self) -> list[RequestRecord]:
         """All requests to the API in the order of their arrival."""
         return self._read(lambda: [copy(record) for record in self._app.recorder.requests])
 
     @property
     def tasks(self) -> list[Task]:
-        """All import tasks in the order of their making."""
+        """All tasks, of imports and deletions, in the order of their making."""
         return self._read(lambda: [replace(task) for task in self._app.api.board.tasks.values()])
 
     @property
     def overlaps(self) -> list[Overlap]:
-        """Imports that came while a task with some of the same users had not ended."""
+        """Imports and deletions that came while a task of some of the same users had not ended."""
         return self._read(lambda: list(self._app.api.board.overlaps))
 
     @property
@@ -168,7 +206,7 @@ class Sandbox:
         self._read(lambda: self._app.faults.set(wanted))
 
     def reset(self) -> None:
-        """Forget all profiles, events, tasks and requests. Settings and faults stay."""
+        """Forget all profiles, events, tasks and requests. Settings, faults and tokens stay."""
         self._read(self._app.reset)
 
     def wait_for_tasks(self, timeout: float = 10.0) -> None:
@@ -208,37 +246,4 @@ class Sandbox:
             date_header=False,
             timeout_keep_alive=75,
         )
-        await _Server(config, self._app, started).serve(sockets=[listener])
-
-
-class TransportProtocol(H11Protocol):
-    """Uvicorn's protocol that shows its transport to the application, which may have to cut it."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
-        """Keep the transport in the state that every request of the connection carries."""
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "transport": transport}
-
-
-class _Server(uvicorn.Server):
-    """A server that starts and ends at once, while uvicorn's own looks up every 0.1 seconds."""
-
-    def __init__(self, config: uvicorn.Config, app: SandboxApp, started: threading.Event) -> None:
-        super().__init__(config)
-        self._app = app
-        self._ready = started
-
-    async def main_loop(self) -> None:
-        self._ready.set()
-        await self._app.closed()
-
-    async def shutdown(
-        self,
-        sockets: list[socket.socket] | None = None,  # noqa: ARG002  # uvicorn's signature
-    ) -> None:
-        for server in self.servers:
-            server.close()  # closes `sockets` too
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks, timeout=1.0)
+        await PromptServer(config, self._app, started).serve(sockets=[listener])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 SYSTEM_ATTRIBUTES = frozenset(
@@ -24,7 +24,40 @@ SYSTEM_ATTRIBUTES = frozenset(
 )
 """Attributes that every project has (reference 7; the full table is unknown)."""
 
+AttributeType = Literal["string", "number", "integer", "date", "array", "boolean"]
+"""The types of attributes (reference 7)."""
+
 TASK_ID_PLACES = ("data.task_id", "data.id", "model.id", "task_id", "id")
+
+SCOPES = {
+    "import/profile": "import",
+    "hit/event": "hit",
+    "delete/profile": "delete",
+    "delete-personal-data/profile": "delete",
+    "list/profile": "list",
+    "list/task": "list",
+    "info/profile": "info",
+    "info/task": "info",
+}
+"""The scope that a call needs. List, Info and Delete are rows of the scope table, the calls that
+they cover and the other names are an assumption (reference 2.3)."""
+
+
+@dataclass(frozen=True)
+class OAuthClient:
+    """A client id of the project, with a secret or a public key or both (reference 2.2).
+
+    Attributes:
+        client_id: The id, which is also the issuer of the client's assertions.
+        client_secret: For the grant `client_credentials`.
+        public_key: For signed assertions: an SPKI public key or an X.509 certificate, in PEM.
+        scopes: Values of `scope_names` that it may use; None: all of them.
+    """
+
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    public_key: str | None = field(default=None, repr=False)
+    scopes: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,8 +77,26 @@ class SandboxSettings:
     errors_as: Literal["list", "keyed"] = "list"  # `errors` of items: list, or keyed by row (4)
     errors_name_items: bool = True  # False: `errors` do not say which item is bad (4, 5.2)
 
+    # OAuth 2.0 (2.2, 2.3).
+    oauth_clients: tuple[OAuthClient, ...] = (OAuthClient("sandbox-client", "sandbox-secret"),)
+    token_seconds: float = 3600.0  # how long an access token is valid
+    # What `expires_in` says: the true life in whole seconds, another number, or nothing.
+    token_expires_in: Literal["true", "omit"] | int = "true"
+    token_encodings: tuple[str, ...] = ("form", "json")  # of the token request
+    assertion_claims: tuple[str, ...] = ("iss", "iat", "exp")  # without one: invalid_grant
+    assertion_seconds: int | None = 3600  # the longest life of an assertion
+    check_audience: bool = True  # False: `aud` of an assertion may hold anything, or be absent
+    assertion_audience: str | None = None  # None: the URL of the token endpoint
+    scope_names: Mapping[str, str] = field(default_factory=lambda: dict(SCOPES))  # by call (2.3)
+
+    # The Segment integration (3).
+    segment_api_key: str = "sandbox-segment-key"
+    segment_unknown_members: Literal["refuse", "ignore"] = "refuse"  # Segment sends no others
+    segment_dedup: bool = False  # True: a `messageId` that was seen before changes nothing
+
     # The project's attributes, and values that do not fit (4, 7).
-    attributes: frozenset[str] | None = None  # None: every attribute exists
+    # Custom attributes, with a type or without (None); no mapping: every attribute exists.
+    known_attributes: Mapping[str, AttributeType | None] | None = None
     unknown_attributes: Literal["warn", "refuse"] = "warn"  # ignored with a warning, or 400 (4)
     nulls: Literal["keep", "clear"] = "keep"  # what a null does to the stored value (4)
     empty_strings: Literal["keep", "clear"] = "keep"  # and what "" does (4)
@@ -80,6 +131,12 @@ class SandboxSettings:
     over_max_events: Literal["accept", "refuse"] = "accept"
     consent_manager: bool = False  # off: `consent_preferences` are ignored (5.1, 9.4)
 
+    # The deletion of profiles by the External API, which is an assumption as a whole (9.3).
+    delete_call: Literal["delete/profile", "delete-personal-data/profile"] = "delete/profile"
+    delete_by: Literal["user_id", "id"] = "user_id"  # the member that names the profile
+    delete_by_task: bool = True  # 202 and a task; False: 200 and deleted at once
+    delete_unknown: Literal["accept", "refuse"] = "accept"  # a profile that is not there: 404
+
     # The sandbox itself.
     keep_bodies: bool = True  # False: requests are kept without their bodies, for long runs
 
@@ -88,6 +145,11 @@ class SandboxSettings:
             raise ValueError(
                 f"task_id_at is {self.task_id_at!r}; use one of {', '.join(TASK_ID_PLACES)}."
             )
+
+    def task_id_members(self, task: int) -> dict[str, object]:
+        """The id of a task as a member of the envelope, at its place."""
+        outer, _, inner = self.task_id_at.partition(".")
+        return {outer: {inner: task} if inner else task}
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> SandboxSettings:
@@ -117,6 +179,8 @@ def _fit(name: str, hint: Any, value: Any) -> Any:
         return _fit_any(name, [arg for arg in args if arg is not type(None)], value)
     if origin is Literal and value in args:
         return value
+    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        return build(hint, value)
     if origin in (tuple, frozenset) and isinstance(value, (list, tuple, set, frozenset)):
         return origin(_fit(name, args[0], item) for item in value)
     if origin is Mapping and isinstance(value, Mapping):

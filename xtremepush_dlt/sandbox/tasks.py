@@ -1,4 +1,4 @@
-"""Import tasks: their states, counters and life, and imports that ran into each other."""
+"""Tasks: their states, counters and life, and requests that ran into them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from xtremepush_dlt.sandbox.envelope import ItemError
 
+PROFILE_IMPORT = "profile_import"
 ENDED = frozenset({"Completed", "Error", "Fatal"})
 
 
@@ -52,13 +53,13 @@ class ImportCounts:
 
 @dataclass
 class Task:
-    """One asynchronous import."""
+    """One asynchronous import or deletion."""
 
     id: int
     request: int  # number of the request that made it
     users: frozenset[str]
     state: str = "New"
-    identifier: str = "profile_import"
+    identifier: str = PROFILE_IMPORT
     created_at: float = field(default_factory=time.time)
     started_at: float | None = None
     finished_at: float | None = None
@@ -72,10 +73,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Overlap:
-    """An import arrived while a task that has some of the same users had not ended."""
+    """An import or a deletion arrived while a task with some of the same users had not ended."""
 
     task: int  # id of the task that had not ended
-    request: int  # number of the import request that came in between
+    request: int  # number of the request that came in between
     users: tuple[str, ...]
 
 
@@ -100,11 +101,11 @@ class TaskBoard:
 
     @property
     def running(self) -> int:
-        """How many tasks have not ended."""
+        """How many tasks are on their way to an end."""
         return len(self._timers)
 
     def note_overlaps(self, request: int, users: frozenset[str]) -> None:
-        """Record the tasks that have not ended and share users with an import that arrives."""
+        """Record the tasks that have not ended and share users with a request that arrives."""
         for task_id in self._timers:
             shared = self.tasks[task_id].users & users
             if shared:
@@ -119,10 +120,13 @@ class TaskBoard:
         wait: float,
         seconds: float,
         work: Callable[[Task], str],
+        identifier: str = PROFILE_IMPORT,
     ) -> Task:
         """Make a task that stays New, then Executing, and ends in the state that `work` gives."""
         # Ids start high, so that a client that mistakes a count or an index for one is found out.
-        task = Task(id=70_001 + len(self.tasks), request=request, users=users)
+        task = Task(
+            id=70_001 + len(self.tasks), request=request, users=users, identifier=identifier
+        )
         task.counts.total = total
 
         def start() -> None:
@@ -142,10 +146,8 @@ class TaskBoard:
             start()
         return task
 
-    def reset(self) -> None:
-        """Drop all tasks, running ones included."""
+    def stop(self) -> None:
+        """Let no task go on. Those that had not ended keep the state that they are in."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self.tasks.clear()
-        self.overlaps.clear()
