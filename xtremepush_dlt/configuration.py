@@ -151,10 +151,18 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
     def companion(self) -> Companion | None:
         """The destination that holds the ledger; None if there is to be none.
 
+        Kept, because dlt hands one configuration to all jobs, and looks its settings up in the
+        main thread only.
+
         Raises:
             ConfigurationError: If `ledger` names no destination that can hold one.
         """
-        return companion_of(self.ledger)
+        # not a field of the configuration, so dlt neither resolves nor prints it
+        kept = vars(self)
+        if "_companion" not in kept:
+            kept["_companion"] = companion_of(self.ledger)
+        companion: Companion | None = kept["_companion"]
+        return companion
 
     def external_api(self) -> ExternalApiAssumptions:
         """What is assumed about the External API, with the user's overrides applied.

@@ -150,6 +150,7 @@ class XtremepushClient(JobClientBase, WithStateSync):
                 self._refuse_disposition(name)
                 plan = self._make_plan(name)
                 require_consent(plan)
+                self._warn_of_oblivion(name)
         return tables
 
     def create_load_job(
@@ -217,6 +218,18 @@ class XtremepushClient(JobClientBase, WithStateSync):
     def _is_internal(self, name: str) -> bool:
         prefix = self.schema._dlt_tables_prefix  # noqa: SLF001  # dlt's own destinations read it too
         return bool(is_dlt_table_or_column(name, prefix))
+
+    def _warn_of_oblivion(self, name: str) -> None:
+        """Says what is lost with this machine, where nothing else remembers it."""
+        columns = self.schema.get_table(name)["columns"]
+        cursors = [column for column, hints in columns.items() if hints.get("incremental")]
+        if cursors and self._companion is None:
+            logger.warning(
+                f'Table `{name}` is read incrementally by `{cursors[0]}`, but `ledger` is "none": '
+                "how far it was read is known on this machine alone. On another one, or after "
+                "`pipeline.drop()` (Airflow and Dagster do that), all its rows are sent again and "
+                "trigger their campaigns again. Name a destination in `ledger` to remember it."
+            )
 
     def _refuse_disposition(self, name: str) -> None:
         table = self.prepare_load_table(name)

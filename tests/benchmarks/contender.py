@@ -109,11 +109,20 @@ def this(kind: str, url: str) -> Destination[Any, Any]:
     return xtremepush(api_endpoint=url, credentials={"app_token": "bench-token"})
 
 
+def without_ledger(kind: str, url: str) -> Destination[Any, Any]:
+    """This destination without the memory that outlives the machine."""
+    from xtremepush_dlt import xtremepush
+
+    return xtremepush(api_endpoint=url, credentials={"app_token": "bench-token"}, ledger="none")
+
+
 CONTENDERS: dict[str, Callable[[str, str], Destination[Any, Any]]] = {
     "no-op sink": no_op,
     "plain requests": plain,
     "xtremepush": this,
+    "without ledger": without_ledger,
 }
+OURS = ("xtremepush", "without ledger")
 
 
 def run(contender: str, kind: str, rows: int, url: str) -> float:
@@ -124,7 +133,7 @@ def run(contender: str, kind: str, rows: int, url: str) -> float:
     """
     resource = source(kind, rows)
     destination = CONTENDERS[contender](kind, url)
-    if contender == "xtremepush":
+    if contender in OURS:
         from xtremepush_dlt import column, track, xtremepush_adapter
 
         resource = xtremepush_adapter(
@@ -140,7 +149,7 @@ def run(contender: str, kind: str, rows: int, url: str) -> float:
         wanted = 0 if contender == "no-op sink" else rows
         if arrived["rows"] != wanted:
             raise RuntimeError(f"{contender}: {arrived['rows']} rows arrived instead of {wanted}.")
-        if contender == "xtremepush":
+        if contender in OURS:
             _check_report(pipeline, rows)
     return seconds
 

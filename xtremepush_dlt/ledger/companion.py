@@ -12,6 +12,7 @@ from dlt.common.destination.client import (
     JobClientBase,
     WithStateSync,
 )
+from dlt.common.destination.exceptions import DestinationException
 from dlt.common.runtime.run_context import active
 from dlt.common.schema import Schema
 from dlt.destinations.fs_client import FSClientBase
@@ -127,19 +128,15 @@ def companion_of(ledger: str | LedgerDestination) -> Companion | None:
     if ledger == NO_LEDGER:
         return None
     try:
-        destination = Destination.from_reference(ledger)
-    except Exception as error:
+        destination: Any = Destination.from_reference(ledger)
+        if ledger == DEFAULT_LEDGER and not _has_bucket(destination):
+            destination = Destination.from_reference(ledger, bucket_url=active().local_dir)
+    except DestinationException as error:
         raise ConfigurationError(
             f"`ledger` is `{ledger}`, which is no dlt destination here ({type(error).__name__}). "
             "Use the name of an installed destination, such as `duckdb`, `postgres` or "
             "`filesystem`, or `none`."
         ) from error
-    if destination is None:
-        raise ConfigurationError("`ledger` is empty. Name a dlt destination, or `none`.")
-    if ledger == DEFAULT_LEDGER and not _has_bucket(destination):
-        destination = Destination.from_reference(DEFAULT_LEDGER, bucket_url=active().local_dir)
-        if destination is None:
-            raise ConfigurationError(f"dlt does not know the destination `{DEFAULT_LEDGER}`.")
     return Companion(destination)
 
 
