@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from xtremepush_dlt.mapping import data_formats, formats, segment_formats, wire
+from xtremepush_dlt.mapping.columns import WITH_FRACTION
 
 
 class Field(NamedTuple):
@@ -40,7 +41,7 @@ class Dialect:
         write_property: Format of a property.
         write_moment: Format of a moment.
         updates_profiles_on_track: Whether an event can carry attributes and consent preferences.
-        moments_as: dlt's type by the one that load files are to be read with.
+        moments_as: Types with which load files are to be read, by dlt's type.
     """
 
     route: str
@@ -126,6 +127,6 @@ SEGMENT = Dialect(
     write_property=segment_formats.value,
     write_moment=segment_formats.timestamp,
     updates_profiles_on_track=False,
-    moments_as={"timestamp": segment_formats.WITH_FRACTION},
+    moments_as={"timestamp": WITH_FRACTION},
 )
 """What Segment's own integration sends for the same record (reference, section 3)."""

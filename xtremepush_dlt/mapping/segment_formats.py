@@ -15,12 +15,6 @@ from typing import Any
 from xtremepush_dlt.mapping import data_formats, formats
 from xtremepush_dlt.mapping.wire import Formatted, UnfitError, each
 
-WITH_FRACTION = "timestamp with fraction"
-"""Type by which a load file is asked for moments as objects, which keep their milliseconds.
-
-For the type `timestamp` it cuts them to seconds, which is all that the External API takes.
-"""
-
 
 def value(values: Sequence[Any]) -> Formatted:
     """A trait or property: JSON keeps its types, nested ones too."""
