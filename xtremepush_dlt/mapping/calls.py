@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from xtremepush_dlt.mapping import data_formats, segment_formats, wire
 from xtremepush_dlt.mapping.columns import ColumnBatch
 from xtremepush_dlt.mapping.payloads import Events, Objects, Records
 from xtremepush_dlt.mapping.plan import (
     ActionPlan,
     Binding,
-    Condition,
     IdentifyPlan,
     TrackPlan,
 )
+from xtremepush_dlt.mapping.problems import Findings, Problem, Problems
+from xtremepush_dlt.mapping.reading import optional, required, unselected, written
+
+__all__ = ["ANONYMOUS", "Calls", "Problem", "make_calls", "without", "written"]
 
 ANONYMOUS = " anonymous: "
 """Stands before an anonymous identifier where users are told apart.
 
 No user's identifier begins like that: they are trimmed.
 """
-
-_NO_REWRITE = (data_formats.timestamp, data_formats.attribute, data_formats.json_value)
-"""Formats that leave a date-time in the wire form of load files as it is."""
-
-_REWRITES: Mapping[wire.Format, Callable[[Sequence[str | None]], list[str | None]]] = {
-    segment_formats.timestamp: segment_formats.from_wire,
-    segment_formats.value: segment_formats.from_wire,
-}
-"""Formats that write it anew."""
-
-
-class Problem(NamedTuple):
-    """Why a value was left out or a row refused; never the value itself."""
-
-    column: str
-    reason: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,26 +58,6 @@ class Calls:
         return [*self.omitted.get(index, ()), *self.noted.get(index, ())]
 
 
-class _Problems(dict[int, list[Problem]]):
-    def note(self, index: int, column: str, reason: str) -> None:
-        self.setdefault(index, []).append(Problem(column, reason))
-
-
-@dataclass(frozen=True, repr=False)
-class _Findings:
-    """What is found while a batch is mapped.
-
-    Attributes:
-        invalid: Rows that are refused.
-        broken: Rows that go without a value, or are refused for it, as the user chose.
-        noted: Rows that are sent as they are.
-    """
-
-    invalid: _Problems
-    broken: _Problems
-    noted: _Problems
-
-
 def make_calls(batch: ColumnBatch, action: ActionPlan, reject_invalid: bool) -> Calls:
     """Applies an action to the rows of a batch.
 
@@ -102,8 +67,8 @@ def make_calls(batch: ColumnBatch, action: ActionPlan, reject_invalid: bool) -> 
         reject_invalid: Whether a value that breaks its rule makes its row invalid instead of
             being left out.
     """
-    invalid, omitted, noted = _Problems(), _Problems(), _Problems()
-    findings = _Findings(invalid, invalid if reject_invalid else omitted, noted)
+    invalid, omitted, noted = Problems(), Problems(), Problems()
+    findings = Findings(invalid, invalid if reject_invalid else omitted, noted)
     users, identifiers = _identifiers(batch, action, findings)
     payloads: Objects | Events | Records
     if isinstance(action, IdentifyPlan):
@@ -112,7 +77,7 @@ def make_calls(batch: ColumnBatch, action: ActionPlan, reject_invalid: bool) -> 
         payloads = _events(batch, action, identifiers, findings)
     else:
         payloads = _present(identifiers)
-    skipped = _unselected(batch, action.conditions, invalid)
+    skipped = unselected(batch, action.conditions, invalid)
     for index in skipped:
         invalid.pop(index, None)
     for index in (*skipped, *invalid):
@@ -135,12 +100,12 @@ def without(calls: Calls, indices: Collection[int]) -> Calls:
 
 
 def _identifiers(
-    batch: ColumnBatch, action: ActionPlan, findings: _Findings
+    batch: ColumnBatch, action: ActionPlan, findings: Findings
 ) -> tuple[list[str | None], dict[str, list[str | None]]]:
     """The users of the rows, and their identifiers by member of the call."""
     dialect = action.dialect
     if action.anonymous is None or dialect.anonymous is None:
-        users = _required(batch, action.user, findings.invalid)
+        users = required(batch, action.user, findings.invalid)
         return users, {dialect.user: users}
     known, unusable = written(batch, action.user)
     anonymous, broken = written(batch, action.anonymous)
@@ -163,7 +128,7 @@ def _profiles(
     batch: ColumnBatch,
     action: IdentifyPlan,
     identifiers: Mapping[str, list[Any]],
-    findings: _Findings,
+    findings: Findings,
 ) -> Objects | Records:
     dialect, clear = action.dialect, action.nulls == "clear"
     if dialect.traits is None:
@@ -172,7 +137,7 @@ def _profiles(
     held = dict(zip(traits.names, traits.columns, strict=True))
     head = {**identifiers, **{name: held[name] for name in dialect.beside if name in held}}
     if action.timestamp is not None:
-        head["timestamp"] = _optional(batch, action.timestamp, findings.broken)
+        head["timestamp"] = optional(batch, action.timestamp, findings.broken)
     return Records(_present(head), {dialect.traits: traits})
 
 
@@ -180,11 +145,11 @@ def _events(
     batch: ColumnBatch,
     action: TrackPlan,
     identifiers: Mapping[str, list[Any]],
-    findings: _Findings,
+    findings: Findings,
 ) -> Events | Records:
     dialect, clear = action.dialect, action.nulls == "clear"
-    names = _required(batch, action.event, findings.invalid)
-    moments = _required(batch, action.timestamp, findings.invalid)
+    names = required(batch, action.event, findings.invalid)
+    moments = required(batch, action.timestamp, findings.invalid)
     bound = {"user_attributes": action.user_attributes, dialect.properties: action.properties}
     members = {
         member: _objects(batch, bindings, clear, findings, dialect.consent)
@@ -195,7 +160,7 @@ def _events(
         return Events(names, identifiers[dialect.user], moments, members)
     head = {"event": names, **identifiers, "timestamp": moments}
     if action.consent_preferences is not None:
-        consents = _optional(batch, action.consent_preferences, findings.broken)
+        consents = optional(batch, action.consent_preferences, findings.broken)
         head["consent_preferences"] = consents
     return Records(_present(head), members)
 
@@ -209,7 +174,7 @@ def _objects(
     batch: ColumnBatch,
     bindings: Sequence[Binding],
     clear: bool,
-    findings: _Findings,
+    findings: Findings,
     consent: Mapping[str, str],
     always: Mapping[str, list[Any]] = MappingProxyType({}),
 ) -> Objects:
@@ -265,87 +230,3 @@ def _with_consent(addresses: list[Any], flags: Sequence[Any]) -> tuple[list[Any]
     for index in without:
         kept[index] = None
     return kept, without
-
-
-def _optional(batch: ColumnBatch, binding: Binding, problems: _Problems) -> list[Any]:
-    values, found = written(batch, binding)
-    for index, reason in found.items():
-        problems.note(index, binding.column or binding.target, reason)
-    return values
-
-
-def _required(batch: ColumnBatch, binding: Binding, invalid: _Problems) -> list[Any]:
-    values, found = written(batch, binding)
-    for index, reason in found.items():
-        invalid.note(index, binding.column or binding.target, reason)
-    if None in values:
-        for index, value in enumerate(values):
-            if value is None and index not in found:
-                invalid.note(index, binding.column or binding.target, "missing")
-    return values
-
-
-def written(batch: ColumnBatch, binding: Binding) -> tuple[list[Any], Mapping[int, str]]:
-    """A column of a batch in its wire form, and why values broke their rule, by index."""
-    if binding.column is None:
-        return [binding.constant] * batch.length, {}
-    values = batch.column(binding.column)
-    found: Mapping[int, str] = {}
-    if binding.column not in batch.wire_datetimes:
-        values, found = binding.write(values)
-    elif binding.write in _REWRITES:
-        values = _REWRITES[binding.write](values)
-    elif binding.write not in _NO_REWRITE:
-        found = {i: "a date-time" for i, value in enumerate(values) if value is not None}
-        values = [None] * batch.length
-    if drifted := _drifted(batch, binding.variants):
-        found = {**found, **drifted}
-    return values, found
-
-
-def _drifted(batch: ColumnBatch, variants: Sequence[str]) -> dict[int, str]:
-    """Rows whose value arrived in a variant column, because it did not fit the column's type."""
-    return {
-        index: f"its type drifted: arrived in `{variant}`"
-        for variant in variants
-        if variant in batch.columns
-        for index, value in enumerate(batch.columns[variant])
-        if value is not None
-    }
-
-
-def _unselected(
-    batch: ColumnBatch, conditions: Sequence[Condition], invalid: _Problems
-) -> Collection[int]:
-    """Rows that `when` leaves out.
-
-    Where the deciding value drifted, the row is invalid instead: skipping it would hide that a
-    campaign may have missed it.
-    """
-    left_out: set[int] = set()
-    drifted: dict[int, Problem] = {}
-    for condition in conditions:
-        moved = _drifted(batch, condition.variants)
-        drifted.update(
-            {index: Problem(condition.column, reason) for index, reason in moved.items()}
-        )
-        wanted, negated = condition.values, condition.negated
-        left_out.update(
-            index
-            for index, value in enumerate(batch.column(condition.column))
-            if index not in moved and _is_wanted(value, wanted) is negated
-        )
-    for index, problem in drifted.items():
-        if index not in left_out:
-            invalid.note(index, *problem)
-    return left_out
-
-
-def _is_wanted(value: Any, wanted: Sequence[Any]) -> bool:
-    if isinstance(value, datetime):
-        # as it would have come from a parquet file
-        value = data_formats.timestamp([value]).values[0]
-    try:
-        return value in wanted
-    except ArithmeticError:
-        return False  # a signalling NaN refuses to be compared

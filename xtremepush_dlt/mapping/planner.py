@@ -24,6 +24,7 @@ from xtremepush_dlt.mapping.plan import (
     TablePlan,
     TrackPlan,
 )
+from xtremepush_dlt.mapping.requirements import require_consent
 from xtremepush_dlt.mapping.table import TableColumns
 
 __all__ = ["TableColumns", "plan_table", "require_consent"]
@@ -74,33 +75,6 @@ def plan_table(
         deletes,
         tuple(binder.warnings),
     )
-
-
-def require_consent(plan: TablePlan) -> None:
-    """Refuses an address or number without its subscription flag, which the External API needs.
-
-    The Segment route needs none.
-
-    Raises:
-        MappingError: If an identify action maps one without the other (reference, section 4).
-    """
-    for action in plan.actions:
-        if isinstance(action, DeletePlan):
-            continue
-        if isinstance(action, IdentifyPlan):
-            kind, bindings = "identify", action.profile
-        else:
-            kind, bindings = "track(user_attributes=...)", action.user_attributes
-        targets = {binding.target for binding in bindings}
-        for address, flag in action.dialect.consent.items():
-            if address in targets and flag not in targets:
-                raise MappingError(
-                    plan.table,
-                    f"{kind} maps `{address}` without `{flag}`, which Xtremepush requires "
-                    "beside it; whether a person agreed is never assumed.",
-                    f'Name the column that holds the consent, identify({flag}="..."), or say it '
-                    f"for all rows, {flag}=1 or {flag}=0, or send no address: {address}=None.",
-                )
 
 
 def _plan(binder: Binder, index: int, action: Action) -> ActionPlan:
