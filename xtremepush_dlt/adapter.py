@@ -32,6 +32,7 @@ def xtremepush_adapter(data: Any, *actions: Identify | Track | Delete) -> DltRes
         >>> xtremepush_adapter(
         ...     orders, track("order_placed", user_id="customer_id", timestamp="placed_at")
         ... )
+        >>> xtremepush_adapter(closed_accounts, delete(user_id="customer_id"))
     """
     if not actions:
         raise InvalidActionError(

@@ -279,6 +279,52 @@ def test_an_anonymous_id_that_is_switched_off_is_neither_sent_nor_a_trait_nor_a_
     assert sent(delete(anonymous_id=None), columns) == [{"userId": "a"}]
 
 
+cells = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.decimals()
+    | st.text(max_size=6)
+    | st.datetimes()
+    | st.dates()
+    | st.lists(st.integers(), max_size=2)
+    | st.binary(max_size=2)
+)
+
+
+@quick
+@given(
+    rows=st.lists(st.tuples(*[cells] * 6), min_size=1, max_size=5),
+    action=st.sampled_from(
+        [
+            identify(),
+            identify(nulls="clear"),
+            track("seen", timestamp="timestamp"),
+            track(column("tier"), timestamp="timestamp", nulls="clear"),
+            delete(),
+        ]
+    ),
+    reject=st.booleans(),
+)
+def test_whatever_rows_hold_what_is_sent_is_json_with_an_identifier_and_no_null_beside_it(
+    rows: list[tuple[Any, ...]], action: Action, reject: bool
+) -> None:
+    names = ("user_id", "anonymous_id", "email", "phone", "timestamp", "tier")
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    calls = made(action, columns, reject=reject)
+    for index, payload in enumerate(calls.payloads):
+        call = orjson.loads(orjson.dumps(payload, default=encode_number))
+        assert (calls.users[index] is None) <= (index in calls.invalid)
+        if index not in calls.invalid:
+            assert "userId" in call or "anonymousId" in call
+            assert None not in call.values()
+            in_order = (call.get("userId"), call.get("anonymousId"))
+            assert calls.users[index] in (in_order[0], f"{ANONYMOUS}{in_order[1]}")
+            for name in ("phone", "email"):
+                assert call.get(name) == call.get("traits", {}).get(name)
+
+
 # --- track and delete ----------------------------------------------------------------------------
 
 
