@@ -145,6 +145,7 @@ def test_capabilities_of_dlt_stay_keywords_of_the_factory() -> None:
         ("api_endpoint", ""),
         ("api_endpoint", "ftp://example.com"),
         ("assumptions", {"event_pth": "/x"}),
+        ("known_attributes", {"tier": "colour"}),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_by_name_before_the_first_request(
@@ -159,7 +160,8 @@ def test_a_setting_that_cannot_work_is_refused_by_name_before_the_first_request(
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("on_invalid_value", "perhaps"), ("event_batch_size", "many")]
+    ("setting", "value"),
+    [("on_invalid_value", "perhaps"), ("unknown_attributes", "no"), ("event_batch_size", "many")],
 )
 def test_a_setting_of_the_wrong_kind_is_refused_by_name(
     setting: str, value: str, desk: Desk, configure: Configure, cause: Any

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 
 from xtremepush_dlt.exceptions import UnreadableFileError
 from xtremepush_dlt.load_file import ROWS_IN_BATCH, read_load_file
+from xtremepush_dlt.mapping import segment_formats
 from xtremepush_dlt.mapping.actions import Action, column, identify, track
 from xtremepush_dlt.mapping.calls import make_calls
-from xtremepush_dlt.mapping.columns import ColumnBatch
+from xtremepush_dlt.mapping.columns import WITH_FRACTION, ColumnBatch
 from xtremepush_dlt.mapping.plan import columns_of
 from xtremepush_dlt.mapping.planner import TableColumns, plan_table
 from xtremepush_dlt.mapping.wire import encode_number
@@ -222,6 +223,22 @@ def test_an_arrow_timestamp_of_any_unit_and_zone_is_its_second_in_utc(
     assert batch.column("at") == [
         None if value is None else f"{start + timedelta(seconds=value)} +00:00" for value in seconds
     ]
+
+
+def test_moments_keep_their_fraction_where_that_is_asked_for_whatever_the_format(
+    tmp_path: Path,
+) -> None:
+    moment = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
+    rows: list[Row] = [{"at": moment}, {"at": None}, {"at": moment}]
+    schema = pa.schema([("at", pa.timestamp("us", "UTC"))])
+    for name in (write_jsonl(tmp_path, rows), write_parquet(tmp_path, rows, schema)):
+        (batch,) = read_load_file(name, ["at"], {"at": WITH_FRACTION})
+        assert not batch.wire_datetimes
+        assert batch.columns["at"] == [moment, None, moment]
+        values, _ = segment_formats.timestamp(batch.columns["at"])
+        assert values == ["2026-07-01T12:00:00.123Z", None, "2026-07-01T12:00:00.123Z"]
+    (batch,) = read_load_file(write_parquet(tmp_path, rows, schema), ["at"], {"at": "timestamp"})
+    assert batch.columns["at"][0] == "2026-07-01 12:00:00 +00:00"
 
 
 def test_nanoseconds_inside_a_nested_arrow_column_can_be_read(tmp_path: Path) -> None:

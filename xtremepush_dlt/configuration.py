@@ -17,6 +17,7 @@ from xtremepush_dlt.ledger.companion import (
     LedgerDestination,
     companion_of,
 )
+from xtremepush_dlt.mapping.known_attributes import KnownAttributes
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions, endpoint_url
 
 # `Optional[...]` instead of `X | None` in this module: dlt reads these annotations at run time.
@@ -24,6 +25,7 @@ from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions, endpoint_u
 TOnInvalidValue = Literal["omit", "reject"]
 TOnUnknown = Literal["resend", "hold"]
 TLedgerPayloads = Literal["none", "undelivered", "all"]
+TUnknownAttributes = Literal["warn", "error"]
 
 
 @configspec
@@ -104,6 +106,16 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
     """Which calls the ledger keeps word for word: those that were not delivered (default), `all`
     (also the body of every request, without the credential), or `none`."""
 
+    known_attributes: Optional[dict[str, str]] = None
+    """Attributes that the project has, name -> type: `string`, `number`, `integer`, `boolean`,
+    `date` or `array`. Xtremepush ignores others without a word (reference, section 7); with this
+    they are reported before sending. Default: none listed, nothing reported."""
+
+    unknown_attributes: TUnknownAttributes = "warn"
+    """What becomes of an attribute that `known_attributes` does not list, and of a value that does
+    not fit its type: `warn` (default) logs the attribute, sends the value and counts it in the
+    report; `error` stops the run for the attribute and makes the row `invalid` for the value."""
+
     assumptions: Optional[dict[str, Any]] = None
     """Overrides of what is assumed about the External API, by name: see
     `xtremepush_dlt.routes.assumptions.ExternalApiAssumptions`."""
@@ -142,6 +154,7 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
             )
         endpoint_url(self.api_endpoint)
         self.external_api()
+        self.known()
         if not isinstance(self.ledger, (str, LedgerDestination)):
             raise ConfigurationError(
                 "`ledger` of the Xtremepush destination is the name of a dlt destination, or "
@@ -171,6 +184,16 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
             ConfigurationError: If an override names no assumption.
         """
         return ExternalApiAssumptions.with_overrides(self.assumptions or {})
+
+    def known(self) -> Optional[KnownAttributes]:
+        """The attributes that the project has; None if the user listed none.
+
+        Raises:
+            ConfigurationError: If one has a type that does not exist.
+        """
+        if self.known_attributes is None:
+            return None
+        return KnownAttributes(self.known_attributes, strict=self.unknown_attributes == "error")
 
     def fingerprint(self) -> str:
         """The address that is sent to: two configurations with one address are one place."""

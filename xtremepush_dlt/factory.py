@@ -17,6 +17,7 @@ from xtremepush_dlt.configuration import (
     TLedgerPayloads,
     TOnInvalidValue,
     TOnUnknown,
+    TUnknownAttributes,
     XtremepushClientConfiguration,
     XtremepushCredentials,
 )
@@ -74,6 +75,8 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
         on_invalid_value: TOnInvalidValue | None = None,
         ledger: str | AnyDestination | None = None,
         ledger_payloads: TLedgerPayloads | None = None,
+        known_attributes: Mapping[str, str] | None = None,
+        unknown_attributes: TUnknownAttributes | None = None,
         assumptions: Mapping[str, Any] | None = None,
         destination_name: str | None = None,
         environment: str | None = None,
@@ -96,6 +99,9 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
             ledger: Destination that keeps state and account, by name or as an object; default
                 `filesystem`; `none` switches it off.
             ledger_payloads: `undelivered` (default), `all` or `none`.
+            known_attributes: Attributes that the project has, name -> type; default: none listed.
+            unknown_attributes: `warn` (default) or `error`, for attributes not listed there and
+                values that do not fit.
             assumptions: Overrides of what is assumed about the API, by name.
             destination_name: Name of the destination, and of its section in the configuration.
             environment: Environment of the destination, as in dlt.
@@ -122,6 +128,8 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
             on_invalid_value=on_invalid_value,
             ledger=LedgerDestination(ledger) if isinstance(ledger, Destination) else ledger,
             ledger_payloads=ledger_payloads,
+            known_attributes=known_attributes,
+            unknown_attributes=unknown_attributes,
             assumptions=assumptions,
             destination_name=destination_name,
             environment=environment,

@@ -141,7 +141,7 @@ class XtremepushClient(JobClientBase, WithStateSync):
 
         Raises:
             MappingError: If a table has no action, an action does not fit its table, a consent
-                flag is missing, or the write disposition cannot be kept.
+                flag is missing, a row would be deleted, or the write disposition cannot be kept.
         """
         jobs = list(new_jobs or ())
         tables: list[PreparedTableSchema] = super().verify_schema(only_tables, jobs)
@@ -151,6 +151,9 @@ class XtremepushClient(JobClientBase, WithStateSync):
                 plan = self._make_plan(name)
                 require_consent(plan)
                 self._warn_of_oblivion(name)
+                _refuse_deletion(plan)
+                for warning in plan.warnings:
+                    logger.warning(warning)
         return tables
 
     def create_load_job(
@@ -246,19 +249,11 @@ class XtremepushClient(JobClientBase, WithStateSync):
                 f"Its merge strategy is `{strategy}`, but Xtremepush only updates or creates.",
                 'Use write_disposition={"disposition": "merge", "strategy": "upsert"}.',
             )
-        if marked := [
-            column for column, hints in table["columns"].items() if hints.get("hard_delete")
-        ]:
-            raise MappingError(
-                name,
-                f"Its column `{marked[0]}` has the hint `hard_delete`, but deletion is not "
-                "supported yet.",
-                "Remove the hint, and leave deleted rows out with resource.add_filter(...).",
-            )
 
     def _make_plan(self, table: str) -> TablePlan:
         hints: list[dict[str, Any]] = self.schema.get_table(table).get(ACTIONS_HINT) or []  # type: ignore[assignment]  # a hint of ours, unknown to dlt's TypedDict
-        return plan_table(self._columns(table), [action_from_hint(hint) for hint in hints])
+        actions = [action_from_hint(hint) for hint in hints]
+        return plan_table(self._columns(table), actions, known=self.config.known())
 
     def _columns(self, table: str) -> TableColumns:
         naming = self.schema.naming
@@ -274,9 +269,23 @@ class XtremepushClient(JobClientBase, WithStateSync):
             table,
             types={name: column.get("data_type") for name, column in columns.items()},
             variants=variants,
+            hard_delete=tuple(
+                name for name, column in columns.items() if column.get("hard_delete")
+            ),
             internal=frozenset(name for name in columns if self._is_internal(name)),
             primary_key=tuple(
                 name for name, column in columns.items() if column.get("primary_key")
             ),
             normalize=lambda name: (naming.normalize_identifier(name), naming.normalize_path(name)),
+        )
+
+
+def _refuse_deletion(plan: TablePlan) -> None:
+    if plan.deletes:
+        raise MappingError(
+            plan.table,
+            "Some of its rows would delete a profile, but the path for that is not documented for "
+            "the External API and deletion over it is not supported yet.",
+            "Remove delete(...) and the hint `hard_delete`, and leave deleted rows out with "
+            "resource.add_filter(...).",
         )

@@ -16,7 +16,7 @@ from dlt.common.storages import FileStorage
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 
 from xtremepush_dlt.exceptions import UnreadableFileError
-from xtremepush_dlt.mapping.columns import ColumnBatch, Unreadable
+from xtremepush_dlt.mapping.columns import WITH_FRACTION, ColumnBatch, Unreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +36,8 @@ def read_load_file(
     Args:
         path: Full path of a typed-jsonl (plain or gzip) or parquet file that dlt wrote.
         names: Columns that are needed; others are not decoded.
-        types: dlt data type by column. Parquet files hold the type `json` as text.
+        types: dlt data type by column. Parquet files hold the type `json` as text. For
+            `WITH_FRACTION` moments are objects, instead of text that is cut to seconds.
 
     Yields:
         Batches of at most `ROWS_IN_BATCH` rows, in the order of the file.
@@ -105,7 +106,7 @@ def _batch_of_records(
             wire.add(name)
         elif types.get(name) == "decimal" and _all_marked(values, _DECIMAL_MARK):
             columns[name] = [Decimal(text[1:]) for text in values]
-        elif types.get(name) == "timestamp":
+        elif types.get(name) in ("timestamp", WITH_FRACTION):
             columns[name] = [_moment(value) for value in values]
         else:
             columns[name] = _decoded(values)
@@ -190,7 +191,7 @@ def _batch_of_arrow(
     columns: dict[str, list[Any]] = {}
     wire: set[str] = set()
     for name, array in zip(table.schema.names, table.columns, strict=True):
-        if pa.types.is_timestamp(array.type):
+        if pa.types.is_timestamp(array.type) and types.get(name) != WITH_FRACTION:
             columns[name], in_calendar = _wire_datetimes(array)
             if in_calendar:
                 wire.add(name)

@@ -17,10 +17,12 @@ from xtremepush_dlt.mapping.actions import (
     SYSTEM_ATTRIBUTES,
     Action,
     Column,
+    Delete,
     Identify,
     Track,
     action_from_hint,
     column,
+    delete,
     identify,
     track,
 )
@@ -48,6 +50,8 @@ identify_keywords: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "user_id": sources,
+        "anonymous_id": sources | st.none(),
+        "timestamp": sources | st.none(),
         "email": sources | st.none(),
         "email_subscription": flags,
         "mobile_number": sources | st.none(),
@@ -69,6 +73,8 @@ tracks = st.builds(
         {},
         optional={
             "user_id": sources,
+            "anonymous_id": sources | st.none(),
+            "consent_preferences": sources | st.none(),
             "event_id": names | st.lists(names, min_size=1, max_size=3),
             "properties": selections,
             "user_attributes": selections,
@@ -78,9 +84,20 @@ tracks = st.builds(
     ),
 )
 
+delete_keywords: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "user_id": sources,
+        "anonymous_id": sources | st.none(),
+        "when": conditions,
+    },
+)
+deletes = delete_keywords.map(lambda keywords: delete(**keywords))
+actions = identifies | tracks | deletes
+
 
 @quick
-@given(action=identifies | tracks)
+@given(action=actions)
 @example(action=identify(attributes={"column": "tier"}))
 @example(action=track("a", timestamp="t", properties={"column": "b"}))
 @example(action=track(column("name"), timestamp=column("t"), user_attributes=["tier"]))
@@ -93,7 +110,7 @@ def test_an_action_comes_back_from_its_hint_as_it_was(action: Action) -> None:
 
 
 @quick
-@given(action=identifies | tracks)
+@given(action=actions)
 def test_making_an_action_from_its_own_parts_makes_the_same_hint(action: Action) -> None:
     assert action_from_hint(action.to_hint()).to_hint() == action.to_hint()
 
@@ -105,6 +122,76 @@ def test_a_hint_holds_only_what_differs_from_the_default() -> None:
         "event": "paid",
         "timestamp": "at",
     }
+
+
+def test_a_hint_of_the_first_version_is_still_read() -> None:
+    # as 0.1 wrote them into the schemas of users
+    assert action_from_hint(
+        {
+            "type": "identify",
+            "user_id": {"column": "id"},
+            "email": None,
+            "sms_subscription": 0,
+            "attributes": {"tier": "level"},
+            "version": "updated_at",
+            "when": {"status": ["paid", None]},
+            "nulls": "clear",
+        }
+    ) == identify(
+        user_id=column("id"),
+        email=None,
+        sms_subscription=0,
+        attributes={"tier": "level"},
+        version="updated_at",
+        when={"status": ["paid", None]},
+        nulls="clear",
+    )
+    assert action_from_hint(
+        {
+            "type": "track",
+            "event": {"column": "name"},
+            "timestamp": "at",
+            "event_id": ["id"],
+            "properties": ["price"],
+            "user_attributes": ["tier"],
+        }
+    ) == track(
+        column("name"),
+        timestamp="at",
+        event_id="id",
+        properties=["price"],
+        user_attributes=["tier"],
+    )
+
+
+def test_delete_is_a_third_action_with_a_label_of_its_own() -> None:
+    assert delete(user_id="id", when={"status": "gone"}).to_hint() == {
+        "type": "delete",
+        "user_id": "id",
+        "when": {"status": ["gone"]},
+    }
+    assert delete() == Delete()
+    assert delete().label == "delete"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: delete(user_id=""),
+        lambda: delete(user_id=None),  # type: ignore[arg-type]  # the slip to catch
+        lambda: delete(anonymous_id=5),  # type: ignore[arg-type]  # the same
+        lambda: delete(when={}),
+        lambda: identify(anonymous_id=1),
+        lambda: identify(timestamp=" "),
+        lambda: track("e", timestamp="at", anonymous_id=""),
+        lambda: track("e", timestamp="at", consent_preferences={"email": {}}),  # type: ignore[arg-type]  # the same
+    ],
+)
+def test_an_identifier_moment_or_consent_that_names_no_column_is_an_error_at_once(
+    call: Callable[[], object],
+) -> None:
+    with pytest.raises(InvalidActionError, match="takes"):
+        call()
 
 
 def test_no_consent_and_false_stay_what_they_are_in_the_hint() -> None:

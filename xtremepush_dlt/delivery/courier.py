@@ -27,7 +27,13 @@ from xtremepush_dlt.delivery.versions import Versions
 from xtremepush_dlt.exceptions import RowsUnaccountedError
 from xtremepush_dlt.mapping.calls import make_calls, without, written
 from xtremepush_dlt.mapping.columns import ColumnBatch
-from xtremepush_dlt.mapping.plan import ActionPlan, TablePlan, TrackPlan, columns_of
+from xtremepush_dlt.mapping.plan import (
+    ActionPlan,
+    IdentifyPlan,
+    TablePlan,
+    TrackPlan,
+    columns_of,
+)
 from xtremepush_dlt.routes.verdict import Answer
 
 IDENTIFY, TRACK = "identify", "track"
@@ -187,7 +193,7 @@ class Courier:
         if isinstance(action, TrackPlan):
             records = self._route.encode_events(calls.payloads)
         else:
-            if action.version is not None:
+            if isinstance(action, IdentifyPlan) and action.version is not None:
                 newest = self._versions.setdefault((table, action.index), Versions())
                 older = newest.older(calls.users, written(batch, action.version)[0])
                 calls = without(calls, older)

@@ -63,7 +63,8 @@ class Load:
         records: What is sent.
         event_ids: What tells an event from another, a value or a tuple of them; it names the row
             where it is listed.
-        omitted: Values that were left out, by sequence number of the call.
+        omitted: Values that were left out, or sent although they do not fit their attribute, by
+            sequence number of the call.
         skipped: Rows that `when` did not select, as sequence number and action.
         refused: Rows that cannot be sent.
     """
@@ -237,5 +238,5 @@ class Lanes:
                 load.users.append(user)
                 load.records.append(records[index])
                 load.event_ids.append(event_id)
-                if problems := calls.omitted.get(index):
+                if problems := calls.remarks(index):
                     load.omitted[sequence] = problems

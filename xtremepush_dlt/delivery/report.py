@@ -27,7 +27,8 @@ class ActionReport:
         action: Label of the action.
         counts: Rows by outcome, all six of them.
         reasons: Undelivered rows by outcome, column and reason.
-        omissions: Values left out of rows that were sent, by column and reason.
+        omissions: Values left out of rows that were sent, by column and reason; a reason that
+            begins with `sent, but` is about a value that was not left out.
     """
 
     table: str
@@ -110,7 +111,7 @@ class DeliveryReport:
         )
         omissions = Counter(
             {
-                (f"left out {of.table}", of.action, column, reason): count
+                (_what_was_done(reason, of.table), of.action, column, reason): count
                 for of in self.actions
                 for (column, reason), count in of.omissions.items()
             }
@@ -203,6 +204,10 @@ def _add_outcomes(reports: dict[tuple[str, str], ActionReport], records: Iterabl
                 _entry(reports, table, labels[action]).reasons[outcome, why[0], why[1]] += count
             for (action, *why), count in tally.omissions.items():
                 _entry(reports, table, labels[action]).omissions[why[0], why[1]] += count
+
+
+def _what_was_done(reason: str, table: str) -> str:
+    return f"doubtful {table}" if reason.startswith("sent, but") else f"left out {table}"
 
 
 def _entry(reports: dict[tuple[str, str], ActionReport], table: str, label: str) -> ActionReport:

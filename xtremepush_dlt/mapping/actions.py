@@ -7,16 +7,43 @@ text and may load them in another process.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, Literal, TypeAlias, Union
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, TypeAlias, Union
 
 from xtremepush_dlt.exceptions import InvalidActionError
+from xtremepush_dlt.mapping.arguments import (
+    AUTO,
+    Column,
+    Nulls,
+    Selection,
+    Source,
+    When,
+    as_conditions,
+    as_selection,
+    check_column,
+    check_nulls,
+    column,
+)
+from xtremepush_dlt.mapping.hints import arguments_of, to_json
+
+__all__ = [
+    "ACTIONS_HINT",
+    "AUTO",
+    "SYSTEM_ATTRIBUTES",
+    "Action",
+    "Column",
+    "Delete",
+    "Identify",
+    "Track",
+    "action_from_hint",
+    "column",
+    "delete",
+    "identify",
+    "track",
+]
 
 ACTIONS_HINT = "x-xtremepush-actions"
 """Table hint under which the actions are stored."""
-
-AUTO = "__auto__"
-"""Stands for "look for a column of the usual name": the default of identify's fields."""
 
 SYSTEM_ATTRIBUTES = (
     "user_id",
@@ -30,26 +57,6 @@ SYSTEM_ATTRIBUTES = (
 """Names that Xtremepush reserves and that `identify` maps by its own keywords (reference, 7)."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """The name of a column, where a plain string would be taken literally."""
-
-    name: str
-
-
-column = Column
-"""`track(column("event_name"), ...)` takes the event's name from a column."""
-
-Source: TypeAlias = Union[str, Column, int, float, bool, None]
-"""Where a value comes from: a string or `Column` names a column, a number or boolean is itself."""
-
-_SCALARS = (str, int, float, bool, type(None))
-Scalar: TypeAlias = Union[str, int, float, bool, None]
-When: TypeAlias = Mapping[str, Union[Scalar, Iterable[Scalar]]]
-Nulls: TypeAlias = Literal["skip", "clear"]
-Selection: TypeAlias = Union[Iterable[str], Mapping[str, str], None]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Identify:
     """Creates or updates the profile of each row's user.
@@ -60,6 +67,8 @@ class Identify:
 
     Args:
         user_id: Column of the identifier.
+        anonymous_id: Column of the identifier of a person who is not known yet; None sends none.
+            Segment route only, where a row needs one of the two.
         email: Column of the e-mail address; None sends none.
         email_subscription: Column of the consent to e-mail, or 1, 0, True, False for all rows.
         mobile_number: Column of the mobile number with country code; None sends none.
@@ -68,6 +77,8 @@ class Identify:
         timezone: Column of the IANA timezone.
         attributes: Columns to send as profile attributes: a list of columns, or a dict
             attribute -> column. Default: every column that is not used otherwise.
+        timestamp: Column of the moment at which the row was true; naive means UTC. Segment route
+            only; default there: a column `timestamp`, else the moment of sending.
         version: Column that tells the newer of two rows, such as `updated_at`. An older row of a
             user is skipped when a newer one came before it in the run. Default: rows count in
             their order.
@@ -79,6 +90,7 @@ class Identify:
     """
 
     user_id: Source = AUTO
+    anonymous_id: Source = AUTO
     email: Source = AUTO
     email_subscription: Source = AUTO
     mobile_number: Source = AUTO
@@ -86,26 +98,35 @@ class Identify:
     language: Source = AUTO
     timezone: Source = AUTO
     attributes: Selection = None
+    timestamp: str | Column | None = AUTO
     version: str | Column | None = None
     when: When | None = None
     nulls: Nulls = "skip"
 
     def __post_init__(self) -> None:
-        _check_column("identify", "user_id", self.user_id)
+        check_column("identify", "user_id", self.user_id)
         for flag in ("email_subscription", "sms_subscription"):
             value = getattr(self, flag)
             if not isinstance(value, (str, Column, type(None))) and value not in (0, 1):
                 raise InvalidActionError(
                     f"identify({flag}=...) takes a column's name, or 1 or 0 for all rows."
                 )
-        for field in ("email", "mobile_number", "language", "timezone", "version"):
+        for field in (
+            "anonymous_id",
+            "email",
+            "mobile_number",
+            "language",
+            "timezone",
+            "timestamp",
+            "version",
+        ):
             if getattr(self, field) is not None:
-                _check_column("identify", field, getattr(self, field))
+                check_column("identify", field, getattr(self, field))
         object.__setattr__(
-            self, "attributes", _selection("identify", "attributes", self.attributes)
+            self, "attributes", as_selection("identify", "attributes", self.attributes)
         )
-        object.__setattr__(self, "when", _when("identify", self.when))
-        _check_nulls("identify", self.nulls)
+        object.__setattr__(self, "when", as_conditions("identify", self.when))
+        check_nulls("identify", self.nulls)
         reserved = set(self.attributes or ()) & set(SYSTEM_ATTRIBUTES)
         if isinstance(self.attributes, Mapping) and reserved:
             name = min(reserved)
@@ -121,7 +142,7 @@ class Identify:
 
     def to_hint(self) -> dict[str, Any]:
         """The action as JSON data, for the schema of the pipeline."""
-        return {"type": "identify", **_to_json(self)}
+        return {"type": "identify", **to_json(self)}
 
 
 @dataclass(frozen=True)
@@ -131,6 +152,9 @@ class Track:
     Args:
         event: Name of the event, or `column("name")` to take it from a column.
         user_id: Column of the identifier. Default: `user_id`.
+        anonymous_id: Column of the identifier of a person who is not known yet; None sends none.
+            Segment route only, where a row needs one of the two; default there: a column
+            `anonymous_id`.
         timestamp: Column of the moment it happened; naive means UTC. Required, because an old
             event must not be stamped with the moment of sending.
         event_id: Column that tells one event from another, or a list of columns. Default: the
@@ -139,7 +163,11 @@ class Track:
         properties: Columns to send as properties: a list of columns, or a dict property ->
             column. Default: every column that is not used otherwise.
         user_attributes: Columns to write to the profile before campaigns run: a list of columns,
-            or a dict attribute -> column. Default: none.
+            or a dict attribute -> column. Default: none. External API only.
+        consent_preferences: Column of consent preferences, as JSON: an object channel ->
+            preference -> 1 or 0, and under `metadata`, if it has that, an object of details
+            (reference, section 5.1). Xtremepush ignores them unless Consent Manager is on for the
+            project. External API only.
         when: Rows to take, as column -> value, list of values, or None. Default: all.
         nulls: `skip` (default) leaves null values out; `clear` sends them.
 
@@ -151,9 +179,11 @@ class Track:
     _: KW_ONLY
     timestamp: str | Column
     user_id: str | Column = AUTO
+    anonymous_id: str | Column | None = AUTO
     event_id: str | Column | Iterable[str | Column] | None = None
     properties: Selection = None
     user_attributes: Selection = ()
+    consent_preferences: str | Column | None = None
     when: When | None = None
     nulls: Nulls = "skip"
 
@@ -164,17 +194,20 @@ class Track:
                 "track(...) takes the event's name as its first argument: a non-blank string, or "
                 'column("...") to take it from a column.'
             )
-        _check_column("track", "timestamp", self.timestamp)
-        _check_column("track", "user_id", self.user_id)
+        check_column("track", "timestamp", self.timestamp)
+        check_column("track", "user_id", self.user_id)
+        for field in ("anonymous_id", "consent_preferences"):
+            if getattr(self, field) is not None:
+                check_column("track", field, getattr(self, field))
         ids = self.event_id
         if ids is not None:
             ids = [ids] if isinstance(ids, (str, Column)) else ids
-            object.__setattr__(self, "event_id", _selection("track", "event_id", ids))
+            object.__setattr__(self, "event_id", as_selection("track", "event_id", ids))
         for field in ("properties", "user_attributes"):
-            value = _selection("track", field, getattr(self, field))
+            value = as_selection("track", field, getattr(self, field))
             object.__setattr__(self, field, value)
-        object.__setattr__(self, "when", _when("track", self.when))
-        _check_nulls("track", self.nulls)
+        object.__setattr__(self, "when", as_conditions("track", self.when))
+        check_nulls("track", self.nulls)
 
     @property
     def label(self) -> str:
@@ -185,15 +218,58 @@ class Track:
 
     def to_hint(self) -> dict[str, Any]:
         """The action as JSON data, for the schema of the pipeline."""
-        return {"type": "track", **_to_json(self)}
+        return {"type": "track", **to_json(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete:
+    """Deletes the profile of each row's user.
+
+    It need not be written for a column with dlt's hint `hard_delete` on a table that has an
+    `identify`: rows marked there (true in a boolean column, anything but null in another) become
+    delete calls of that action's users, and no other calls. A `delete` without `when` on such a
+    table takes the marked rows itself, from the identifiers that it names.
+
+    Deletions are made after a user's other calls, wherever they stand in the file. A later row of
+    the same user that is not marked, because the person came back, is an identify call like any
+    other; nothing puts it behind the deletion.
+
+    Args:
+        user_id: Column of the identifier. Default: `user_id`.
+        anonymous_id: Column of the identifier of a person who was never known; None sends none.
+            Segment route only; default there: a column `anonymous_id`.
+        when: Rows to take, as column -> value, list of values, or None. Default: all, or the
+            marked ones on a table with the hint `hard_delete`.
+
+    Raises:
+        InvalidActionError: If an argument can never work.
+    """
+
+    user_id: str | Column = AUTO
+    anonymous_id: str | Column | None = AUTO
+    when: When | None = None
+
+    def __post_init__(self) -> None:
+        check_column("delete", "user_id", self.user_id)
+        if self.anonymous_id is not None:
+            check_column("delete", "anonymous_id", self.anonymous_id)
+        object.__setattr__(self, "when", as_conditions("delete", self.when))
+
+    @property
+    def label(self) -> str:
+        """How the action is called in reports."""
+        return "delete"
+
+    def to_hint(self) -> dict[str, Any]:
+        """The action as JSON data, for the schema of the pipeline."""
+        return {"type": "delete", **to_json(self)}
 
 
 identify = Identify
 track = Track
-_DICTS = ("attributes", "properties", "user_attributes", "when")
-"""Fields that may be dicts themselves, and never hold a `Column`."""
+delete = Delete
 
-Action: TypeAlias = Union[Identify, Track]
+Action: TypeAlias = Union[Identify, Track, Delete]
 
 
 def action_from_hint(hint: Mapping[str, Any]) -> Action:
@@ -205,100 +281,17 @@ def action_from_hint(hint: Mapping[str, Any]) -> Action:
     Raises:
         InvalidActionError: If it is no action of this version of the package.
     """
-    arguments = {
-        key: value if key in _DICTS else _from_json(value)
-        for key, value in hint.items()
-        if key != "type"
-    }
+    arguments = arguments_of(hint)
     try:
         if hint.get("type") == "identify":
             return Identify(**arguments)
         if hint.get("type") == "track":
             return Track(arguments.pop("event"), **arguments)
+        if hint.get("type") == "delete":
+            return Delete(**arguments)
     except (TypeError, KeyError):
         pass  # named below: the hint was written by another version
     raise InvalidActionError(
         "The schema of the pipeline holds an action that this version of xtremepush_dlt does not "
         "know. Run the pipeline's script again, so that xtremepush_adapter() stores it anew."
     )
-
-
-def _to_json(action: Action) -> dict[str, Any]:
-    """Only what differs from the default, so that stored schemas stay short and stable."""
-    return {
-        field.name: {"column": value.name} if isinstance(value, Column) else _listed(value)
-        for field in fields(action)
-        if (value := getattr(action, field.name)) != field.default
-    }
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(value)
-    if isinstance(value, Mapping):
-        return {key: _listed(item) for key, item in value.items()}
-    return value
-
-
-def _from_json(value: Any) -> Any:
-    if isinstance(value, Mapping) and set(value) == {"column"} and isinstance(value["column"], str):
-        return Column(value["column"])
-    return value
-
-
-def _check_column(action: str, keyword: str, source: Any) -> None:
-    name = source.name if isinstance(source, Column) else source
-    if not isinstance(name, str) or not name.strip():
-        raise InvalidActionError(f"{action}({keyword}=...) takes the name of a column.")
-
-
-def _check_nulls(action: str, nulls: Any) -> None:
-    if nulls not in ("skip", "clear"):
-        raise InvalidActionError(f'{action}(nulls=...) is "skip" or "clear".')
-
-
-def _selection(action: str, keyword: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if isinstance(value, Mapping):
-        pairs = {
-            name: source.name if isinstance(source, Column) else source
-            for name, source in value.items()
-        }
-        names = [*pairs, *pairs.values()]
-        result: Any = pairs
-    elif isinstance(value, str) or not isinstance(value, Iterable):
-        raise InvalidActionError(
-            f"{action}({keyword}=...) takes a list of columns, or a dict name -> column."
-        )
-    else:
-        result = tuple(item.name if isinstance(item, Column) else item for item in value)
-        names = list(result)
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        raise InvalidActionError(f"{action}({keyword}=...) takes the names of columns as strings.")
-    return result
-
-
-def _when(action: str, when: Any) -> Any:
-    if when is None:
-        return None
-    if not isinstance(when, Mapping) or not when:
-        raise InvalidActionError(
-            f"{action}(when=...) takes a dict column -> value, list of values, or None. "
-            "Anything richer is resource.add_filter(...)."
-        )
-    checked: dict[str, Any] = {}
-    for name, wanted in when.items():
-        _check_column(action, "when", name)
-        several = isinstance(wanted, Iterable) and not isinstance(wanted, (str, bytes, Mapping))
-        values = list(wanted) if several else [wanted]
-        if isinstance(wanted, (set, frozenset)):
-            # the order of a set differs from run to run, and the schema would with it
-            values.sort(key=repr)
-        if not all(isinstance(value, _SCALARS) for value in values):
-            raise InvalidActionError(
-                f"{action}(when={{{name!r}: ...}}) compares with strings, numbers, booleans and "
-                "None. Anything richer is resource.add_filter(...)."
-            )
-        checked[name] = tuple(values)
-    return checked

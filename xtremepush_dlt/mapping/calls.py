@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from xtremepush_dlt.mapping import data_formats
 from xtremepush_dlt.mapping.columns import ColumnBatch
-from xtremepush_dlt.mapping.payloads import Events, Objects
+from xtremepush_dlt.mapping.payloads import Events, Objects, Records
 from xtremepush_dlt.mapping.plan import (
-    CONSENT_FLAGS,
     ActionPlan,
     Binding,
-    Condition,
     IdentifyPlan,
     TrackPlan,
 )
+from xtremepush_dlt.mapping.problems import Findings, Problem, Problems
+from xtremepush_dlt.mapping.reading import optional, required, unselected, written
 
-_TAKE_DATETIMES = (data_formats.timestamp, data_formats.attribute, data_formats.json_value)
-"""Formats that leave a date-time in its wire form as it is."""
+__all__ = ["ANONYMOUS", "Calls", "Problem", "make_calls", "without", "written"]
 
+ANONYMOUS = " anonymous: "
+"""Stands before an anonymous identifier where users are told apart.
 
-class Problem(NamedTuple):
-    """Why a value was left out or a row refused; never the value itself."""
-
-    column: str
-    reason: str
+No user's identifier begins like that: they are trimmed.
+"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,28 +32,30 @@ class Calls:
     """What one action makes of the rows of a batch.
 
     Attributes:
-        users: The user of each row; None where the identifier is unusable.
+        users: The user of each row; None where the identifier is unusable. A user who has only an
+            anonymous identifier is that, behind `ANONYMOUS`.
         payloads: The call of each row, also of a row that is not sent.
         skipped: Indices of rows that `when` did not select.
         invalid: Problems by index, of rows that are refused here.
         omitted: Problems by index, of rows that are sent without some value.
+        noted: Problems by index, of rows that are sent with some value that Xtremepush may ignore.
     """
 
     users: list[str | None]
-    payloads: Objects | Events
+    payloads: Objects | Events | Records
     skipped: Collection[int]
     invalid: Mapping[int, list[Problem]]
     omitted: Mapping[int, list[Problem]]
+    noted: Mapping[int, list[Problem]] = field(default_factory=dict)
 
     @property
     def plain(self) -> bool:
-        """Whether every row makes a call, and nothing was left out."""
-        return not (self.skipped or self.invalid or self.omitted)
+        """Whether every row makes a call, and there is nothing to say about any."""
+        return not (self.skipped or self.invalid or self.omitted or self.noted)
 
-
-class _Problems(dict[int, list[Problem]]):
-    def note(self, index: int, column: str, reason: str) -> None:
-        self.setdefault(index, []).append(Problem(column, reason))
+    def remarks(self, index: int) -> list[Problem]:
+        """What is to be said about a row that is sent."""
+        return [*self.omitted.get(index, ()), *self.noted.get(index, ())]
 
 
 def make_calls(batch: ColumnBatch, action: ActionPlan, reject_invalid: bool) -> Calls:
@@ -69,22 +67,23 @@ def make_calls(batch: ColumnBatch, action: ActionPlan, reject_invalid: bool) -> 
         reject_invalid: Whether a value that breaks its rule makes its row invalid instead of
             being left out.
     """
-    invalid, omitted = _Problems(), _Problems()
-    other = invalid if reject_invalid else omitted
-    users = _required(batch, action.user, invalid)
-    payloads: Objects | Events
+    invalid, omitted, noted = Problems(), Problems(), Problems()
+    findings = Findings(invalid, invalid if reject_invalid else omitted, noted)
+    users, identifiers = _identifiers(batch, action, findings)
+    payloads: Objects | Events | Records
     if isinstance(action, IdentifyPlan):
-        payloads = _objects(
-            batch, action.profile, action.nulls == "clear", other, {"user_id": users}
-        )
+        payloads = _profiles(batch, action, identifiers, findings)
+    elif isinstance(action, TrackPlan):
+        payloads = _events(batch, action, identifiers, findings)
     else:
-        payloads = _events(batch, action, users, invalid, other)
-    skipped = _unselected(batch, action.conditions, invalid)
+        payloads = _present(identifiers)
+    skipped = unselected(batch, action.conditions, invalid)
     for index in skipped:
         invalid.pop(index, None)
     for index in (*skipped, *invalid):
         omitted.pop(index, None)
-    return Calls(users, payloads, skipped, invalid, omitted)
+        noted.pop(index, None)
+    return Calls(users, payloads, skipped, invalid, omitted, noted)
 
 
 def without(calls: Calls, indices: Collection[int]) -> Calls:
@@ -96,34 +95,87 @@ def without(calls: Calls, indices: Collection[int]) -> Calls:
         skipped={*calls.skipped, *indices},
         invalid={index: what for index, what in calls.invalid.items() if index not in indices},
         omitted={index: what for index, what in calls.omitted.items() if index not in indices},
+        noted={index: what for index, what in calls.noted.items() if index not in indices},
     )
+
+
+def _identifiers(
+    batch: ColumnBatch, action: ActionPlan, findings: Findings
+) -> tuple[list[str | None], dict[str, list[str | None]]]:
+    """The users of the rows, and their identifiers by member of the call."""
+    dialect = action.dialect
+    if action.anonymous is None or dialect.anonymous is None:
+        users = required(batch, action.user, findings.invalid)
+        return users, {dialect.user: users}
+    known, unusable = written(batch, action.user)
+    anonymous, broken = written(batch, action.anonymous)
+    source = action.anonymous.column or action.anonymous.target
+    for index, reason in unusable.items():
+        findings.invalid.note(index, action.user.column or action.user.target, reason)
+    for index, user in enumerate(known):
+        if user is None and index not in unusable and anonymous[index] is None:
+            findings.invalid.note(index, source, broken.get(index, "missing"))
+        elif index in broken:
+            findings.broken.note(index, source, broken[index])
+    users = [
+        user if user is not None or other is None or index in unusable else ANONYMOUS + other
+        for index, (user, other) in enumerate(zip(known, anonymous, strict=True))
+    ]
+    return users, {dialect.user: known, dialect.anonymous: anonymous}
+
+
+def _profiles(
+    batch: ColumnBatch,
+    action: IdentifyPlan,
+    identifiers: Mapping[str, list[Any]],
+    findings: Findings,
+) -> Objects | Records:
+    dialect, clear = action.dialect, action.nulls == "clear"
+    if dialect.traits is None:
+        return _objects(batch, action.profile, clear, findings, dialect.consent, identifiers)
+    traits = _objects(batch, action.profile, clear, findings, dialect.consent)
+    held = dict(zip(traits.names, traits.columns, strict=True))
+    head = {**identifiers, **{name: held[name] for name in dialect.beside if name in held}}
+    if action.timestamp is not None:
+        head["timestamp"] = optional(batch, action.timestamp, findings.broken)
+    return Records(_present(head), {dialect.traits: traits})
 
 
 def _events(
     batch: ColumnBatch,
     action: TrackPlan,
-    users: list[str | None],
-    invalid: _Problems,
-    problems: _Problems,
-) -> Events:
-    bound = {"user_attributes": action.user_attributes, "value": action.properties}
-    return Events(
-        _required(batch, action.event, invalid),
-        users,
-        _required(batch, action.timestamp, invalid),
-        {
-            member: _objects(batch, bindings, action.nulls == "clear", problems)
-            for member, bindings in bound.items()
-            if bindings
-        },
-    )
+    identifiers: Mapping[str, list[Any]],
+    findings: Findings,
+) -> Events | Records:
+    dialect, clear = action.dialect, action.nulls == "clear"
+    names = required(batch, action.event, findings.invalid)
+    moments = required(batch, action.timestamp, findings.invalid)
+    bound = {"user_attributes": action.user_attributes, dialect.properties: action.properties}
+    members = {
+        member: _objects(batch, bindings, clear, findings, dialect.consent)
+        for member, bindings in bound.items()
+        if bindings or (not dialect.updates_profiles_on_track and member == dialect.properties)
+    }
+    if dialect.updates_profiles_on_track and action.consent_preferences is None:
+        return Events(names, identifiers[dialect.user], moments, members)
+    head = {"event": names, **identifiers, "timestamp": moments}
+    if action.consent_preferences is not None:
+        consents = optional(batch, action.consent_preferences, findings.broken)
+        head["consent_preferences"] = consents
+    return Records(_present(head), members)
+
+
+def _present(columns: Mapping[str, Sequence[Any]]) -> Objects:
+    """Members that a call has where there is a value, and never as null."""
+    return Objects(tuple(columns), [*columns.values()], True, {})
 
 
 def _objects(
     batch: ColumnBatch,
     bindings: Sequence[Binding],
     clear: bool,
-    problems: _Problems,
+    findings: Findings,
+    consent: Mapping[str, str],
     always: Mapping[str, list[Any]] = MappingProxyType({}),
 ) -> Objects:
     """Brings columns into their wire form.
@@ -132,26 +184,31 @@ def _objects(
         batch: The rows.
         bindings: What goes into the dicts.
         clear: Whether nulls are sent.
-        problems: Takes what is broken.
+        findings: Takes what is broken.
+        consent: Flags that an address is not sent without, by address.
         always: Columns in their wire form that every dict begins with.
     """
     broken: dict[int, set[str]] = {}
     columns: list[list[Any]] = [*always.values()]
     for binding in bindings:
         values, found = written(batch, binding)
-        columns.append(values)
         for index, reason in found.items():
-            problems.note(index, binding.column or binding.target, reason)
+            findings.broken.note(index, binding.column or binding.target, reason)
             # a broken value is not a null: it must not clear what Xtremepush has
             broken.setdefault(index, set()).add(binding.target)
+        if binding.check is not None:
+            problems = findings.invalid if binding.check.strict else findings.noted
+            for index, reason in binding.check.misfits(values).items():
+                problems.note(index, binding.column or binding.target, reason)
+        columns.append(values)
     names = (*always, *(binding.target for binding in bindings))
-    for address, flag in CONSENT_FLAGS.items():
+    for address, flag in consent.items():
         if address in names and flag in names:
             place = names.index(address)
             source = bindings[place - len(always)].column or address
             columns[place], without = _with_consent(columns[place], columns[names.index(flag)])
             for index in without:
-                problems.note(index, source, f"its row has no `{flag}`")
+                findings.broken.note(index, source, f"its row has no `{flag}`")
                 broken.setdefault(index, set()).add(address)
     holes = not clear and any(None in values for values in columns)
     return Objects(names, columns, holes, broken)
@@ -173,78 +230,3 @@ def _with_consent(addresses: list[Any], flags: Sequence[Any]) -> tuple[list[Any]
     for index in without:
         kept[index] = None
     return kept, without
-
-
-def _required(batch: ColumnBatch, binding: Binding, invalid: _Problems) -> list[Any]:
-    values, found = written(batch, binding)
-    for index, reason in found.items():
-        invalid.note(index, binding.column or binding.target, reason)
-    if None in values:
-        for index, value in enumerate(values):
-            if value is None and index not in found:
-                invalid.note(index, binding.column or binding.target, "missing")
-    return values
-
-
-def written(batch: ColumnBatch, binding: Binding) -> tuple[list[Any], Mapping[int, str]]:
-    """A column of a batch in its wire form, and why values broke their rule, by index."""
-    if binding.column is None:
-        return [binding.constant] * batch.length, {}
-    values = batch.column(binding.column)
-    found: Mapping[int, str] = {}
-    if binding.column not in batch.wire_datetimes:
-        values, found = binding.write(values)
-    elif binding.write not in _TAKE_DATETIMES:
-        found = {i: "a date-time" for i, value in enumerate(values) if value is not None}
-        values = [None] * batch.length
-    if drifted := _drifted(batch, binding.variants):
-        found = {**found, **drifted}
-    return values, found
-
-
-def _drifted(batch: ColumnBatch, variants: Sequence[str]) -> dict[int, str]:
-    """Rows whose value arrived in a variant column, because it did not fit the column's type."""
-    return {
-        index: f"its type drifted: arrived in `{variant}`"
-        for variant in variants
-        if variant in batch.columns
-        for index, value in enumerate(batch.columns[variant])
-        if value is not None
-    }
-
-
-def _unselected(
-    batch: ColumnBatch, conditions: Sequence[Condition], invalid: _Problems
-) -> Collection[int]:
-    """Rows that `when` leaves out.
-
-    Where the deciding value drifted, the row is invalid instead: skipping it would hide that a
-    campaign may have missed it.
-    """
-    left_out: set[int] = set()
-    drifted: dict[int, Problem] = {}
-    for condition in conditions:
-        moved = _drifted(batch, condition.variants)
-        drifted.update(
-            {index: Problem(condition.column, reason) for index, reason in moved.items()}
-        )
-        wanted = condition.values
-        left_out.update(
-            index
-            for index, value in enumerate(batch.column(condition.column))
-            if index not in moved and not _is_wanted(value, wanted)
-        )
-    for index, problem in drifted.items():
-        if index not in left_out:
-            invalid.note(index, *problem)
-    return left_out
-
-
-def _is_wanted(value: Any, wanted: Sequence[Any]) -> bool:
-    if isinstance(value, datetime):
-        # as it would have come from a parquet file
-        value = data_formats.timestamp([value]).values[0]
-    try:
-        return value in wanted
-    except ArithmeticError:
-        return False  # a signalling NaN refuses to be compared

@@ -10,6 +10,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+WITH_FRACTION = "timestamp with fraction"
+"""Type by which a load file is asked for moments as objects, which keep their milliseconds.
+
+For the type `timestamp` it cuts them to seconds, which is all that the External API takes.
+"""
+
 
 class Unreadable:
     """Stands for a value that Python has no object for; every format refuses it."""

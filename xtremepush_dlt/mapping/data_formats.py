@@ -7,7 +7,7 @@ and is listed with a reason that never quotes it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from typing import Any
@@ -47,10 +47,19 @@ def timestamp(values: Sequence[Any]) -> Formatted:
 
 
 def _timestamp(value: Any) -> str:
+    return _wire_datetime(as_datetime(value))
+
+
+def as_datetime(value: Any) -> datetime:
+    """A moment from what rows hold: a date-time, a date, or a text that is one.
+
+    Raises:
+        UnfitError: If it is none.
+    """
     if isinstance(value, datetime):
-        return _wire_datetime(value)
+        return value
     if isinstance(value, date):
-        return f"{value.isoformat()} 00:00:00 +00:00"
+        return datetime(value.year, value.month, value.day)  # noqa: DTZ001  # naive means UTC
     if not isinstance(value, str):
         raise UnfitError("not a date-time")
     text = value.strip()
@@ -58,7 +67,7 @@ def _timestamp(value: Any) -> str:
         # pendulum reads `now`, but an old event must not be stamped with the moment of sending
         raise UnfitError("not a date-time")
     try:
-        return _wire_datetime(datetime.fromisoformat(text))
+        return datetime.fromisoformat(text)
     except ValueError:
         pass  # forms that this Python does not read: pendulum's turn
     try:
@@ -67,18 +76,29 @@ def _timestamp(value: Any) -> str:
         # pendulum stumbles over some texts that only look like a time
         raise UnfitError("not a date-time") from None
     if isinstance(parsed, (datetime, date)):
-        return _timestamp(parsed)
+        return as_datetime(parsed)
     raise UnfitError("not a date-time")
 
 
-def _wire_datetime(value: datetime) -> str:
+def in_utc(value: datetime) -> datetime:
+    """The moment in UTC; naive means UTC already.
+
+    Raises:
+        UnfitError: If that lies in no calendar.
+    """
     try:
-        if value.utcoffset():
-            value = value.astimezone(timezone.utc)
+        return value.astimezone(timezone.utc) if value.utcoffset() else value
     except OverflowError:
         raise UnfitError("a date-time out of range") from None
+
+
+def _wire_datetime(value: datetime) -> str:
     # the first 19 characters are date and time, whatever follows
-    return f"{value.isoformat(' ')[:19]} +00:00"
+    return f"{in_utc(value).isoformat(' ')[:19]} +00:00"
+
+
+def _wire_moment(value: date) -> str:
+    return _wire_datetime(value) if isinstance(value, datetime) else value.isoformat()
 
 
 def attribute(values: Sequence[Any]) -> Formatted:
@@ -107,12 +127,17 @@ def _attribute(value: Any) -> Any:
             raise UnfitError(f"longer than {TEXT_LENGTH} characters")
         return value
     if isinstance(value, (dict, list, tuple)):
-        return orjson.dumps(_json(value), default=encode_number).decode()
-    return _json(value)
+        return orjson.dumps(json_form(value), default=encode_number).decode()
+    return json_form(value)
 
 
 def json_value(values: Sequence[Any]) -> Formatted:
     """A property of an event: JSON keeps its types, nested ones too (section 5.1)."""
+    return plain_json(values) or each(values, json_form)
+
+
+def plain_json(values: Sequence[Any]) -> Formatted | None:
+    """A column that JSON takes as it is; None where its values must be looked at one by one."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds <= {bool} or kinds == {str} or (kinds == {int} and all_int64(values)):
         return Formatted(list(values), NO_PROBLEMS)
@@ -121,11 +146,22 @@ def json_value(values: Sequence[Any]) -> Formatted:
         return Formatted(list(values), NO_PROBLEMS)
     if kinds == {Decimal} and None not in values and all_plain(values):
         return Formatted(list(values), NO_PROBLEMS)
-    return each(values, _json)
+    return None
 
 
-def _json(value: Any, depth: int = 0) -> Any:  # noqa: C901  # one branch a type
-    """The JSON form of a value: what JSON cannot hold becomes text, NaN and infinities null."""
+def json_form(  # noqa: C901  # one branch a type
+    value: Any, depth: int = 0, write_moment: Callable[[date], str] = _wire_moment
+) -> Any:
+    """The JSON form of a value: what JSON cannot hold becomes text, NaN and infinities null.
+
+    Args:
+        value: The value.
+        depth: Levels of nesting around it.
+        write_moment: Writes dates and date-times.
+
+    Raises:
+        UnfitError: If it has none.
+    """
     if depth > _DEEPEST:
         raise UnfitError(f"nested deeper than {_DEEPEST} levels")
     if value is None or isinstance(value, (str, bool)):
@@ -141,16 +177,16 @@ def _json(value: Any, depth: int = 0) -> Any:  # noqa: C901  # one branch a type
             return None
         refuse_huge(value)
         return value
-    if isinstance(value, datetime):
-        return _wire_datetime(value)
-    if isinstance(value, (date, time)):
+    if isinstance(value, date):
+        return write_moment(value)
+    if isinstance(value, time):
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _json(item, depth + 1) for key, item in value.items()}
+        return {str(key): json_form(item, depth + 1, write_moment) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_json(item, depth + 1) for item in value]
+        return [json_form(item, depth + 1, write_moment) for item in value]
     if isinstance(value, (bytes, bytearray, memoryview)):
         raise UnfitError("bytes have no form in JSON")
     raise UnfitError("a type that has no form in JSON")

@@ -46,15 +46,24 @@ def _user_id(value: Any) -> str | None:
     if isinstance(value, bool):
         raise UnfitError("a boolean is no identifier")
     if isinstance(value, (int, float, Decimal)):
-        if is_no_number(value):
-            return None
-        refuse_huge(value)
-        if value != int(value):
-            raise UnfitError("a number with a fraction is no identifier")
-        return str(int(value))
+        return whole_number(value)
     if isinstance(value, UUID):
         return str(value)
     raise UnfitError("neither text nor a whole number")
+
+
+def whole_number(value: float | Decimal) -> str | None:
+    """The digits of a whole number, however its column holds it; None for NaN and infinities.
+
+    Raises:
+        UnfitError: If it is not whole.
+    """
+    if is_no_number(value):
+        return None
+    refuse_huge(value)
+    if value != int(value):
+        raise UnfitError("a number with a fraction is no identifier")
+    return str(int(value))
 
 
 def event_name(values: Sequence[Any]) -> Formatted:

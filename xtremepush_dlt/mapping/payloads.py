@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import Any
 
 Payload = dict[str, Any]
-"""An identify call: wire value by profile column. A track call: an item of `events`."""
+"""A call by its members: of the External API a profile or an item of `events`, else a record."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +59,33 @@ class Objects:
             for name in self.broken.get(index, ()):
                 del row[name]
             yield row
+
+
+@dataclass(frozen=True, repr=False)
+class Records:
+    """Columns in their wire form, to be read as one dict a row, with objects inside.
+
+    Attributes:
+        head: What lies flat in the dicts.
+        members: The objects inside, by the member that holds them; one without columns is empty.
+    """
+
+    head: Objects
+    members: Mapping[str, Objects]
+
+    def __iter__(self) -> Iterator[Payload]:
+        inside = [iter(held) if held.names else _empty() for held in self.members.values()]
+        rows = zip(self.head, *inside)  # noqa: B905  # those without columns have no end
+        return ({**row, **dict(zip(self.members, held, strict=True))} for row, *held in rows)
+
+    def __getitem__(self, index: int) -> Payload:
+        inside = {member: objects[index] for member, objects in self.members.items()}
+        return {**self.head[index], **inside}
+
+
+def _empty() -> Iterator[Payload]:
+    while True:
+        yield {}
 
 
 @dataclass(frozen=True, repr=False)

@@ -5,91 +5,47 @@ Whatever is wrong with an action shows here, before the first request.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from xtremepush_dlt.exceptions import MappingError
-from xtremepush_dlt.mapping import data_formats, formats, wire
-from xtremepush_dlt.mapping.actions import AUTO, Action, Column, Identify, Track
+from xtremepush_dlt.mapping import consent, formats
+from xtremepush_dlt.mapping.actions import Action, Delete, Identify, Track
+from xtremepush_dlt.mapping.arguments import AUTO, Column
+from xtremepush_dlt.mapping.bindings import Binder, takes_marked_rows
+from xtremepush_dlt.mapping.deletion import mark_of
+from xtremepush_dlt.mapping.dialect import EXTERNAL_API, Dialect
+from xtremepush_dlt.mapping.known_attributes import KnownAttributes
 from xtremepush_dlt.mapping.plan import (
-    CONSENT_FLAGS,
-    SYSTEM_FORMATS,
+    ActionPlan,
     Binding,
-    Condition,
+    DeletePlan,
     IdentifyPlan,
     TablePlan,
     TrackPlan,
 )
+from xtremepush_dlt.mapping.requirements import require_consent
+from xtremepush_dlt.mapping.table import TableColumns
 
-_USUAL_COLUMNS: Mapping[str, Sequence[str]] = {"mobile_number": ("mobile_number", "phone")}
-"""Columns looked for by default, where the name differs: `phone` is Segment's trait."""
-
-
-@dataclass(frozen=True)
-class TableColumns:
-    """What is known of a table's columns.
-
-    Attributes:
-        table: Name of the table.
-        types: dlt data type by column, in the order of the schema; None for a column that never
-            had a value.
-        variants: Columns that hold values which did not fit, by the column they were meant for.
-        internal: Columns that dlt adds for itself.
-        primary_key: Columns of the primary key.
-        normalize: The forms that a name may take under the pipeline's naming convention.
-    """
-
-    table: str
-    types: Mapping[str, str | None]
-    variants: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    internal: frozenset[str] = frozenset()
-    primary_key: tuple[str, ...] = ()
-    normalize: Callable[[str], Iterable[str]] = lambda name: (name,)
-
-    def find(self, name: str) -> str | None:
-        """The column that a name means, or None."""
-        return next((form for form in (name, *self.normalize(name)) if form in self.types), None)
-
-    def need(self, name: str, action: str, keyword: str) -> str:
-        """The column that a name means.
-
-        Raises:
-            MappingError: If there is none.
-        """
-        if (found := self.find(name)) is not None:
-            return found
-        close = difflib.get_close_matches(name, list(self.types), n=1)
-        known = (
-            f"Did you mean `{close[0]}`?"
-            if close
-            else "Its columns are: "
-            + ", ".join(f"`{column}`" for column in self.types if column not in self.internal)
-            + "."
-        )
-        raise MappingError(
-            self.table,
-            f"{action}: {keyword} names the column `{name}`, which the table does not have.",
-            f"{known} A column that never had a value is unknown to dlt until its type is given: "
-            f'resource.apply_hints(columns={{"{name}": {{"data_type": "text"}}}}).',
-        )
-
-    def rest(self, used: Iterable[str]) -> list[str]:
-        """Columns with data that are neither used already nor dlt's own nor drifted values."""
-        out = {*used, *self.internal, *(v for vs in self.variants.values() for v in vs)}
-        return [name for name, kind in self.types.items() if kind is not None and name not in out]
+__all__ = ["TableColumns", "plan_table", "require_consent"]
 
 
-def plan_table(columns: TableColumns, actions: Sequence[Action]) -> TablePlan:
+def plan_table(
+    columns: TableColumns,
+    actions: Sequence[Action],
+    dialect: Dialect = EXTERNAL_API,
+    known: KnownAttributes | None = None,
+) -> TablePlan:
     """Checks the actions of a table against its columns.
 
     Args:
         columns: What the table has.
         actions: What the user wants done with its rows.
+        dialect: How calls look on the route that they will take.
+        known: The attributes of the project, if the user listed them.
 
     Raises:
-        MappingError: If the table has no action, or an action does not fit the table.
+        MappingError: If the table has no action, or an action does not fit the table or the route.
     """
     if not actions:
         raise MappingError(
@@ -97,102 +53,145 @@ def plan_table(columns: TableColumns, actions: Sequence[Action]) -> TablePlan:
             "It has no action, so nothing says what to send.",
             "Wrap its resource: xtremepush_adapter(resource, identify(...)) or track(...).",
         )
-    plans = [
-        _plan_identify(columns, index, action)
-        if isinstance(action, Identify)
-        else _plan_track(columns, index, action)
-        for index, action in enumerate(actions)
-    ]
+    binder = Binder(columns, dialect, known, mark_of(columns))
+    plans = [_plan(binder, index, action) for index, action in enumerate(actions)]
+    identifies = tuple(plan for plan in plans if isinstance(plan, IdentifyPlan))
+    deletes = tuple(plan for plan in plans if isinstance(plan, DeletePlan))
+    if binder.mark is not None and not any(map(takes_marked_rows, actions)):
+        if not identifies:
+            raise MappingError(
+                columns.table,
+                f"Its column `{binder.mark.column}` has dlt's hint `hard_delete`, but no action "
+                "says whose profile a marked row deletes.",
+                "Add identify(...), whose users it then deletes, or delete(user_id=...), or "
+                "remove the hint.",
+            )
+        deletes += (_plan_marked(binder, len(plans), actions, identifies[0]),)
     return TablePlan(
         columns.table,
-        tuple(plan for plan in plans if isinstance(plan, IdentifyPlan)),
+        identifies,
         tuple(plan for plan in plans if isinstance(plan, TrackPlan)),
-        columns.types,
+        {name: dialect.moments_as.get(kind, kind) for name, kind in columns.types.items()},
+        deletes,
+        tuple(binder.warnings),
     )
 
 
-def require_consent(plan: TablePlan) -> None:
-    """Refuses an address or number without its subscription flag, which the External API needs.
-
-    Raises:
-        MappingError: If an identify action maps one without the other (reference, section 4).
-    """
-    for action in plan.actions:
-        if isinstance(action, IdentifyPlan):
-            kind, bindings = "identify", action.profile
-        else:
-            kind, bindings = "track(user_attributes=...)", action.user_attributes
-        targets = {binding.target for binding in bindings}
-        for address, flag in CONSENT_FLAGS.items():
-            if address in targets and flag not in targets:
-                raise MappingError(
-                    plan.table,
-                    f"{kind} maps `{address}` without `{flag}`, which Xtremepush requires "
-                    "beside it; whether a person agreed is never assumed.",
-                    f'Name the column that holds the consent, identify({flag}="..."), or say it '
-                    f"for all rows, {flag}=1 or {flag}=0, or send no address: {address}=None.",
-                )
+def _plan(binder: Binder, index: int, action: Action) -> ActionPlan:
+    if isinstance(action, Identify):
+        return _plan_identify(binder, index, action)
+    if isinstance(action, Track):
+        return _plan_track(binder, index, action)
+    marked = binder.mark is not None and takes_marked_rows(action)
+    return _plan_delete(binder, index, action, marked)
 
 
-def _plan_identify(columns: TableColumns, index: int, action: Identify) -> IdentifyPlan:
-    user = _bind(columns, action, "user_id", formats.user_id)
-    profile = [
-        binding
-        for target, write in SYSTEM_FORMATS.items()
-        if (binding := _bind(columns, action, target, write, optional=True)) is not None
-    ]
-    version = _bind(columns, action, "version", data_formats.json_value, optional=True)
-    if action.attributes is None:
-        # an address that was left out on purpose must not come back as an attribute
-        reserved = {columns.find(name) for name in ("user_id", *SYSTEM_FORMATS)}
-        if action.mobile_number is None:
-            reserved |= {columns.find(name) for name in _USUAL_COLUMNS["mobile_number"]}
-        used = {binding.column for binding in (user, version, *profile) if binding} | reserved
-        attributes = _select(
-            columns, "identify", "attributes", columns.rest(name for name in used if name)
+def _plan_identify(binder: Binder, index: int, action: Identify) -> IdentifyPlan:
+    columns, dialect = binder.columns, binder.dialect
+    user, anonymous = binder.user(action)
+    fields = {
+        keyword: binder.bind(action, keyword, field.write, field.target, field.usual)
+        for keyword, field in dialect.fields.items()
+    }
+    profile = tuple(binding for binding in fields.values() if binding is not None)
+    version = binder.bind(action, "version", dialect.write_property)
+    timestamp = _identify_timestamp(binder, action)
+    selection: Any = action.attributes
+    if selection is None:
+        used = (user, anonymous, version, timestamp, *profile)
+        selection = columns.rest(
+            {binding.column for binding in used if binding and binding.column}
+            | _reserved_columns(binder, action)
         )
-    else:
-        attributes = _select(columns, "identify", "attributes", action.attributes)
+    attributes = binder.attributes(action, "attributes", selection)
     for attribute in attributes:
-        if attribute.target in {"user_id", *SYSTEM_FORMATS}:
+        if keyword := dialect.reserved.get(attribute.target):
             raise MappingError(
                 columns.table,
                 f"identify: attributes names `{attribute.target}`, which Xtremepush reserves.",
-                f"Use the keyword: identify({attribute.target}=...).",
+                f"Use the keyword: identify({keyword}=...).",
             )
     return IdentifyPlan(
         index,
         action.label,
         user,
-        (*profile, *attributes),
+        profile + attributes,
         version,
-        _conditions(columns, "identify", action.when),
+        binder.conditions(action),
         action.nulls,
+        anonymous,
+        timestamp,
+        (version.column,) if version is not None and version.column else (),
+        dialect,
     )
 
 
-def _plan_track(columns: TableColumns, index: int, action: Track) -> TrackPlan:
-    user = _bind(columns, action, "user_id", formats.user_id)
-    timestamp = _bind(columns, action, "timestamp", data_formats.timestamp)
+def _identify_timestamp(binder: Binder, action: Identify) -> Binding | None:
+    if binder.dialect.traits is not None:
+        return binder.bind(action, "timestamp", binder.dialect.write_moment)
+    if action.timestamp not in (AUTO, None):
+        raise MappingError(
+            binder.columns.table,
+            "identify: timestamp needs the Segment route; the External API's import of profiles "
+            "has no field for the moment of a row.",
+            "Remove timestamp; to keep an older row from overwriting a newer one use "
+            "identify(version=...), to store the moment name the column in attributes.",
+        )
+    return None
+
+
+def _reserved_columns(binder: Binder, action: Identify) -> set[str]:
+    """Columns that are no attributes unless the user says so, used or not.
+
+    An address that was left out on purpose must not come back as an attribute.
+    """
+    names = {*binder.dialect.reserved}
+    if action.mobile_number is None:
+        names.update(binder.dialect.fields["mobile_number"].usual)
+    if binder.dialect.anonymous is not None:
+        names.add("anonymous_id")
+        if action.timestamp is None:
+            names.add("timestamp")
+    return {found for name in names if (found := binder.columns.find(name)) is not None}
+
+
+def _plan_track(binder: Binder, index: int, action: Track) -> TrackPlan:
+    columns, dialect = binder.columns, binder.dialect
+    user, anonymous = binder.user(action)
+    timestamp = binder.need(action, "timestamp", dialect.write_moment)
     if isinstance(action.event, Column):
-        event = _bind(columns, action, "event", formats.event_name)
+        event = binder.need(action, "event", formats.event_name)
     else:
         event = Binding("event", None, action.event.strip(), formats.event_name)
-    attributes = _select(columns, "track", "user_attributes", action.user_attributes)
+    if not dialect.updates_profiles_on_track:
+        for keyword in ("user_attributes", "consent_preferences"):
+            if getattr(action, keyword):
+                raise MappingError(
+                    columns.table,
+                    f"track: {keyword} does not exist on the {dialect.route}, whose events carry "
+                    "properties only.",
+                    "Send profile attributes with identify(...) on the same table."
+                    if keyword == "user_attributes"
+                    else "Remove it, or use credentials of the External API.",
+                )
+    consents = binder.bind(action, "consent_preferences", consent.preferences)
+    attributes = binder.attributes(action, "user_attributes", action.user_attributes or ())
     if any(attribute.target == "user_id" for attribute in attributes):
         raise MappingError(
             columns.table,
             "track: user_attributes names `user_id`, which is no attribute.",
             "Use the keyword: track(..., user_id=...).",
         )
-    if action.properties is None:
-        used = [binding.column for binding in (user, timestamp, event, *attributes)]
-        selection: Any = columns.rest(name for name in used if name)
-    else:
-        selection = action.properties
+    selection: Any = action.properties
+    if selection is None:
+        bound = (user, anonymous, timestamp, event, consents, *attributes)
+        used = {binding.column for binding in bound if binding and binding.column}
+        if dialect.anonymous is not None and action.anonymous_id is None:
+            used |= {columns.find("anonymous_id") or ""}
+        selection = columns.rest(used)
     event_id = columns.primary_key
     if action.event_id is not None:
-        chosen = _select(columns, "track", "event_id", action.event_id)
+        chosen = binder.select(action, "event_id", action.event_id, dialect.write_property)
         event_id = tuple(binding.column for binding in chosen if binding.column)
     return TrackPlan(
         index,
@@ -200,64 +199,41 @@ def _plan_track(columns: TableColumns, index: int, action: Track) -> TrackPlan:
         user,
         event,
         timestamp,
-        _select(columns, "track", "properties", selection, default=data_formats.json_value),
+        binder.select(action, "properties", selection, dialect.write_property),
         attributes,
         event_id,
-        _conditions(columns, "track", action.when),
+        binder.conditions(action),
         action.nulls,
+        anonymous,
+        consents,
+        dialect,
     )
 
 
-def _bind(
-    columns: TableColumns,
-    action: Action,
-    target: str,
-    write: wire.Format,
-    optional: bool = False,
-) -> Any:
-    """Binds one keyword of an action; None where an optional one has no source."""
-    source = getattr(action, target)
-    kind = type(action).__name__.lower()
-    if source is None:
-        return None
-    if source == AUTO:
-        usual = _USUAL_COLUMNS.get(target, (target,))
-        name = next((found for name in usual if (found := columns.find(name))), None)
-        if name is None:
-            if optional:
-                return None
-            name = columns.need(target, kind, target)
-    elif isinstance(source, (str, Column)):
-        named = source.name if isinstance(source, Column) else source
-        name = columns.need(named, kind, target)
-    else:
-        return Binding(target, None, int(source), write)
-    return Binding(target, name, None, write, tuple(columns.variants.get(name, ())))
+def _plan_delete(
+    binder: Binder, index: int, action: Delete, marked: bool, told_by: Sequence[str] = ()
+) -> DeletePlan:
+    user, anonymous = binder.user(action)
+    mark = (binder.mark.column,) if binder.mark is not None and marked else ()
+    return DeletePlan(
+        index,
+        action.label,
+        user,
+        binder.conditions(action, marked),
+        anonymous,
+        tuple(dict.fromkeys((*binder.columns.primary_key, *mark, *told_by))),
+        binder.dialect,
+    )
 
 
-def _select(
-    columns: TableColumns,
-    action: str,
-    keyword: str,
-    selection: Any,
-    default: wire.Format = data_formats.attribute,
-) -> tuple[Binding, ...]:
-    pairs = selection if isinstance(selection, Mapping) else {name: name for name in selection}
-    bindings = []
-    for target, named in pairs.items():
-        name = columns.need(named, action, keyword)
-        write = default
-        if default is data_formats.attribute:
-            write = SYSTEM_FORMATS.get(target, data_formats.attribute)
-        bindings.append(Binding(target, name, None, write, tuple(columns.variants.get(name, ()))))
-    return tuple(bindings)
-
-
-def _conditions(
-    columns: TableColumns, action: str, when: Mapping[str, Any] | None
-) -> tuple[Condition, ...]:
-    conditions = []
-    for named, values in (when or {}).items():
-        name = columns.need(named, action, "when")
-        conditions.append(Condition(name, tuple(values), tuple(columns.variants.get(name, ()))))
-    return tuple(conditions)
+def _plan_marked(
+    binder: Binder, index: int, actions: Sequence[Action], identify: IdentifyPlan
+) -> DeletePlan:
+    """The delete action that stands for dlt's hint: it takes the marked rows of an identify."""
+    like = actions[identify.index]
+    action = Delete(
+        user_id=like.user_id,  # type: ignore[arg-type]  # identify takes nothing but columns either
+        anonymous_id=like.anonymous_id,  # type: ignore[arg-type]  # the same
+        when=like.when,
+    )
+    return _plan_delete(binder, index, action, marked=True, told_by=identify.event_id)
