@@ -12,7 +12,7 @@ import dlt
 import pytest
 
 from xtremepush_dlt import delivery_report, identify, track, xtremepush, xtremepush_adapter
-from xtremepush_dlt.configuration import XtremepushCredentials
+from xtremepush_dlt.credentials import XtremepushCredentials
 from xtremepush_dlt.sandbox import Faults, SandboxSettings
 
 if TYPE_CHECKING:

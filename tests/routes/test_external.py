@@ -14,6 +14,7 @@ import pytest
 from xtremepush_dlt.delivery.batches import event_batches, profile_batches
 from xtremepush_dlt.delivery.lanes import Load
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions
+from xtremepush_dlt.routes.auth import AppToken
 from xtremepush_dlt.routes.external import ExternalRoute
 from xtremepush_dlt.routes.verdict import Answer
 
@@ -75,7 +76,7 @@ def server(running: Recorder) -> Recorder:
 
 @pytest.fixture
 def route(server: Recorder) -> Iterator[ExternalRoute]:
-    external = ExternalRoute(server.url, TOKEN, ExternalApiAssumptions())
+    external = ExternalRoute(server.url, AppToken(TOKEN), ExternalApiAssumptions())
     yield external
     external.close()
 
@@ -121,7 +122,7 @@ def test_events_are_hit_in_one_batch_with_the_token_in_the_body(
 
 def test_paths_are_assumptions(server: Recorder) -> None:
     assumed = ExternalApiAssumptions(profile_path="/a", event_path="/b", task_path="/c")
-    route = ExternalRoute(server.url, TOKEN, assumed)
+    route = ExternalRoute(server.url, AppToken(TOKEN), assumed)
     route.send_profiles(("user_id",), [b'["1"]'])
     route.send_events([b"{}"])
     route.look_up_task("1")

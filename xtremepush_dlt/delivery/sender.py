@@ -14,6 +14,7 @@ from xtremepush_dlt.delivery.journal import Journal, PassKey
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle, backoff, leave_if_stopped
 from xtremepush_dlt.exceptions import (
+    CertificateRefusedError,
     CredentialsRefusedError,
     EndpointRefusedError,
     XtremepushUnavailableError,
@@ -23,6 +24,8 @@ from xtremepush_dlt.routes.verdict import Answer, Verdict
 
 _DONE_OR_IN_DOUBT = (Answer.DELIVERED, Answer.PARTLY, Answer.UNANSWERED)
 """Answers after which an intent stands until the outcome is written down."""
+
+_STAYS = "Nothing is lost: the load package stays pending."
 
 _LOOK_UP_SECONDS = 0.2
 """How often a pause looks up whether the process is asked to stop."""
@@ -167,6 +170,7 @@ class Sender:
             XtremepushUnavailableError: If the patience ends before.
             CredentialsRefusedError: On 401 and 403.
             EndpointRefusedError: On 404, 405, 410 and redirects.
+            CertificateRefusedError: If the server's certificate is not accepted.
             DeliveryInterruptedError: If the process is asked to stop before the next attempt.
         """
         patience_ends: float | None = None
@@ -256,24 +260,20 @@ class Sender:
 def _refuse_terminal(verdict: Verdict) -> None:
     """Raises for the answers that only a person can mend."""
     if verdict.answer is Answer.DENIED:
-        raise CredentialsRefusedError(_denied(verdict))
+        advice = verdict.advice or (
+            "The credential does not open this. Check [destination.xtremepush.credentials] and "
+            "that `api_endpoint` is the region of the same project."
+        )
+        raise CredentialsRefusedError(f"Xtremepush answered {verdict.described}. {advice} {_STAYS}")
     if verdict.answer is Answer.MISDIRECTED:
-        raise EndpointRefusedError(
-            f"Xtremepush answered {verdict.described}: nobody serves that path at that address. "
-            "Check `api_endpoint` in [destination.xtremepush]: it is the region of the project "
-            "(`eu` or `us`) or the scheme and host, without a path."
+        advice = verdict.advice or (
+            "Nobody serves that path at that address. Check `api_endpoint` in "
+            "[destination.xtremepush]: it is the region of the project (`eu` or `us`) or the "
+            "scheme and host, without a path."
         )
-
-
-def _denied(verdict: Verdict) -> str:
-    if verdict.status == 401:
-        return (
-            "Xtremepush answered 401: it does not accept the credential. Check `app_token` in "
-            "[destination.xtremepush.credentials] and that `api_endpoint` is the region of the "
-            "same project. Nothing is lost: the load package stays pending."
+        raise EndpointRefusedError(f"Xtremepush answered {verdict.described}. {advice} {_STAYS}")
+    if verdict.answer is Answer.UNTRUSTED:
+        raise CertificateRefusedError(
+            f"No secure connection to Xtremepush: {verdict.described}. {verdict.advice} Nothing "
+            f"was sent. {_STAYS}"
         )
-    return (
-        f"Xtremepush answered {verdict.described}: the credential is known but may not do this. "
-        "Ask Xtremepush whether API access is enabled for the project. Nothing is lost: the load "
-        "package stays pending."
-    )

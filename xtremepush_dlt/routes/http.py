@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from xtremepush_dlt.routes.verdict import Answer, Verdict
+
+_OUT_OF_TIME = {9: "is not valid yet", 10: "has expired"}
+_OF_ANOTHER_HOST = (62, 64)
+"""Numbers of OpenSSL: X509_V_ERR_CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED, _HOSTNAME_MISMATCH and
+_IP_ADDRESS_MISMATCH."""
 
 
 class Reply(NamedTuple):
@@ -55,10 +62,10 @@ class HttpSession:
             return Verdict(Answer.BUSY, unanswered_why="no connection within the time limit")
         except requests.ReadTimeout:
             return Verdict(Answer.UNANSWERED, unanswered_why="no answer within the time limit")
-        except requests.exceptions.SSLError:
-            return Verdict(
-                Answer.BUSY, unanswered_why="no secure connection (certificate not accepted)"
-            )
+        except requests.exceptions.SSLError as error:
+            if (refused := _refused_certificate(error)) is not None:
+                return _untrusted(refused, url)
+            return Verdict(Answer.BUSY, unanswered_why="no secure connection")
         except requests.ConnectionError as error:
             if _never_sent(error):
                 return Verdict(Answer.BUSY, unanswered_why="no connection")
@@ -100,6 +107,43 @@ def _never_sent(error: requests.ConnectionError) -> bool:
     """Whether the connection could not even be made, so that nothing can have been processed."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ProxyError")
+
+
+def _refused_certificate(error: requests.ConnectionError) -> ssl.SSLCertVerificationError | None:
+    """What OpenSSL says about the server's certificate, if that is what went wrong."""
+    link: Any = error
+    for _ in range(5):  # requests, urllib3 twice, ssl
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return link
+        link = getattr(link, "reason", None) or (link.args[0] if link.args else None)
+        if not isinstance(link, BaseException):
+            return None
+    return None
+
+
+def _untrusted(refused: ssl.SSLCertVerificationError, url: str) -> Verdict:
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    code = refused.verify_code
+    if code in _OUT_OF_TIME:
+        why = f"the certificate of `{host}`, or one that it rests on, {_OUT_OF_TIME[code]}"
+        advice = (
+            "Check the clock of this machine. If it is right, whoever runs that server has to "
+            "renew the certificate."
+        )
+    elif code in _OF_ANOTHER_HOST:
+        why = f"the certificate of `{host}` is not trusted: it is for another host name"
+        advice = (
+            "Check the host in `api_endpoint` in [destination.xtremepush], and that no proxy "
+            "answers in its place."
+        )
+    else:
+        why = f"the certificate of `{host}` is not trusted ({refused.verify_message})"
+        advice = (
+            "Check the host in `api_endpoint` in [destination.xtremepush]. Behind a proxy or a "
+            "test server with a certificate authority of its own, name the authority's PEM file "
+            "in the environment variable REQUESTS_CA_BUNDLE."
+        )
+    return Verdict(Answer.UNTRUSTED, unanswered_why=why, advice=advice)
 
 
 def wall_clock() -> float:
