@@ -60,7 +60,7 @@ class ClientSecretGrant:
 
     def advice(self, error: str) -> str:  # noqa: ARG002  # the protocol's
         """Names the settings to check."""
-        return f"It gives no token for this client. Check `client_id` and `client_secret` {_AND_REGION}"
+        return f"It gives no token. Check `client_id` and `client_secret` {_AND_REGION}"
 
 
 class SignedJwtGrant:
