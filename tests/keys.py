@@ -26,9 +26,7 @@ ALGORITHMS = {
 
 
 @cache
-def pem(
-    kind: str, passphrase: str | None = None, form: PrivateFormat = PrivateFormat.PKCS8
-) -> str:
+def pem(kind: str, passphrase: str | None = None, form: PrivateFormat = PrivateFormat.PKCS8) -> str:
     """A private key in PEM."""
     how: KeySerializationEncryption = (
         BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()

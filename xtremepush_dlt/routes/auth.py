@@ -175,7 +175,7 @@ class OAuth:
         if verdict.answer is not Answer.DELIVERED:
             return self._hindered(verdict, envelope)
         token = find(envelope, self._assumed.oauth_token_places)
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        if not isinstance(token, str) or not (token and token.isascii() and token.isprintable()):
             return Verdict(
                 Answer.DENIED,
                 verdict.status,

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from traceback import walk_tb
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -63,9 +64,12 @@ class HttpSession:
         except requests.ReadTimeout:
             return Verdict(Answer.UNANSWERED, unanswered_why="no answer within the time limit")
         except requests.exceptions.SSLError as error:
-            if (refused := _refused_certificate(error)) is not None:
-                return _untrusted(refused, url)
-            return Verdict(Answer.BUSY, unanswered_why="no secure connection")
+            fault = _fault_of_tls(error)
+            if isinstance(fault, ssl.SSLCertVerificationError):
+                return _untrusted(fault, url)
+            if fault is not None and _while_connecting(fault):
+                return Verdict(Answer.BUSY, unanswered_why="no secure connection")
+            return Verdict(Answer.UNANSWERED, unanswered_why="connection lost before the answer")
         except requests.ConnectionError as error:
             if _never_sent(error):
                 return Verdict(Answer.BUSY, unanswered_why="no connection")
@@ -109,16 +113,20 @@ def _never_sent(error: requests.ConnectionError) -> bool:
     return type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ProxyError")
 
 
-def _refused_certificate(error: requests.ConnectionError) -> ssl.SSLCertVerificationError | None:
-    """What OpenSSL says about the server's certificate, if that is what went wrong."""
+def _fault_of_tls(error: requests.ConnectionError) -> ssl.SSLError | None:
+    """What Python's `ssl` raised; requests and urllib3 wrap it more than once."""
     link: Any = error
-    for _ in range(5):  # requests, urllib3 twice, ssl
-        if isinstance(link, ssl.SSLCertVerificationError):
+    while isinstance(link, BaseException):
+        if isinstance(link, ssl.SSLError):
             return link
         link = getattr(link, "reason", None) or (link.args[0] if link.args else None)
-        if not isinstance(link, BaseException):
-            return None
     return None
+
+
+def _while_connecting(fault: ssl.SSLError) -> bool:
+    """Whether it was raised before the request: TLS also tells of connections lost after it."""
+    frames = walk_tb(fault.__traceback__)
+    return any(frame.f_code.co_name == "connect" for frame, _ in frames)
 
 
 def _untrusted(refused: ssl.SSLCertVerificationError, url: str) -> Verdict:
