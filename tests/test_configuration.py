@@ -145,6 +145,7 @@ def test_capabilities_of_dlt_stay_keywords_of_the_factory() -> None:
         ("api_endpoint", ""),
         ("api_endpoint", "ftp://example.com"),
         ("assumptions", {"event_pth": "/x"}),
+        ("assumptions", {"oauth_encoding": "xml"}),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_by_name_before_the_first_request(

@@ -272,7 +272,7 @@ def test_an_endpoint_with_a_path_of_its_own_names_the_setting(desk: Desk, cause:
 
 
 def test_a_key_that_is_too_small_is_refused_before_any_request(desk: Desk, cause: Any) -> None:
-    with pytest.raises(ConfigurationError, match="`private_key`.*2048 bits.*`algorithm`"):
+    with pytest.raises(ConfigurationError, match=r"`private_key`.*2048 bits.*`algorithm`"):
         desk.pipeline(credentials=signed("2048", algorithm="RS512"))
     assert desk.sandbox.requests == []
 
