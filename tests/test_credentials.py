@@ -175,6 +175,16 @@ def test_half_a_kind_as_an_argument_is_filled_in_from_the_configuration(
     assert (resolved.client_id, resolved.client_secret) == ("c1", "sec-marker")
 
 
+def test_the_passphrase_of_a_key_as_an_argument_may_be_in_the_configuration(
+    configure: Configure,
+) -> None:
+    configure('[destination.xtremepush.credentials]\nprivate_key_passphrase = "open sesame"\n')
+    given = {"client_id": "c1", "private_key": pem("P-256", "open sesame")}
+    destination = xtremepush(api_endpoint="eu", credentials=given)
+    resolved = destination.configuration(destination.spec()).credentials
+    assert resolved.signing_key().algorithm == "ES256"
+
+
 def test_a_key_that_cannot_sign_is_refused_when_the_settings_are_read(resolve: Resolve) -> None:
     with pytest.raises(ConfigurationError, match="`algorithm`"):
         resolve({**WHOLE["private_key"], "algorithm": "RS256"})

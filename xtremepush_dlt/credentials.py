@@ -89,6 +89,8 @@ class XtremepushCredentials(CredentialsConfiguration):
         """Whether nothing has to be looked up: a kind is there with all that it needs."""
         if any(isinstance(self[name], ConfigValueSentinel) for name in self):
             return False
+        if self.kind == "private_key" and "ENCRYPTED" in str(self.private_key):
+            return self._has("client_id") and self._has("private_key_passphrase")
         return self.kind is not None and (self.kind not in _OAUTH or self._has("client_id"))
 
     def on_resolved(self) -> None:

@@ -101,6 +101,16 @@ def test_a_certificate_for_another_host_points_to_the_endpoint(
     assert "`api_endpoint`" in said
 
 
+def test_a_file_of_authorities_that_does_not_exist_is_told_with_the_variable_that_names_it(
+    server: Recorder, authority: Authority, monkeypatch: pytest.MonkeyPatch, cause: Any
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
+    pipeline = pipeline_to(authority.secure(server), CREDENTIALS[0])
+    with pytest.raises(PipelineStepFailed) as raised:
+        pipeline.run(orders())
+    assert "REQUESTS_CA_BUNDLE" in str(cause(raised, CertificateRefusedError))
+
+
 def test_with_a_sound_certificate_rows_are_delivered_and_after_mending_nothing_is_missing(
     trusted: Authority, server: Recorder, cause: Any, configure: Configure
 ) -> None:

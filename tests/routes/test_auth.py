@@ -224,6 +224,14 @@ def test_where_a_token_is_found_and_shown_is_assumed(
     assert proof.headers == header
 
 
+def test_a_token_may_come_from_another_host(server: Recorder) -> None:
+    Office(server)
+    elsewhere = "http://127.0.0.1:9"
+    assumed = OAuthAssumptions(oauth_token_path=server.url + TOKEN_PATH)
+    auth = OAuth(elsewhere, ClientSecretGrant("c", "s", assumed), assumed, 2, 2)
+    assert shown(auth) == "Bearer acc3ss-1"
+
+
 # --- how it is shown, shared and renewed ----------------------------------------------------------
 
 

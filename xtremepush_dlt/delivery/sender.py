@@ -11,21 +11,15 @@ from typing import Any, Protocol
 from dlt.common.runtime import signals
 
 from xtremepush_dlt.delivery.journal import Journal, PassKey
+from xtremepush_dlt.delivery.refusals import refuse_terminal
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle, backoff, leave_if_stopped
-from xtremepush_dlt.exceptions import (
-    CertificateRefusedError,
-    CredentialsRefusedError,
-    EndpointRefusedError,
-    XtremepushUnavailableError,
-)
+from xtremepush_dlt.exceptions import XtremepushUnavailableError
 from xtremepush_dlt.mapping.payloads import Payload
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
 _DONE_OR_IN_DOUBT = (Answer.DELIVERED, Answer.PARTLY, Answer.UNANSWERED)
 """Answers after which an intent stands until the outcome is written down."""
-
-_STAYS = "Nothing is lost: the load package stays pending."
 
 _LOOK_UP_SECONDS = 0.2
 """How often a pause looks up whether the process is asked to stop."""
@@ -208,7 +202,7 @@ class Sender:
             answer = verdict.answer
             if span is not None and answer not in _DONE_OR_IN_DOUBT:
                 self._journal.write({"k": "answered", **span}, self._key)
-            _refuse_terminal(verdict)
+            refuse_terminal(verdict)
             if answer not in (Answer.BUSY, Answer.UNANSWERED):
                 return verdict
             if span is None and outgoing.rows and answer is Answer.UNANSWERED:
@@ -255,25 +249,3 @@ class Sender:
         while (left := end - self._clock()) > 0:
             leave_if_stopped(self._stopped)
             self._sleep(min(left, _LOOK_UP_SECONDS))
-
-
-def _refuse_terminal(verdict: Verdict) -> None:
-    """Raises for the answers that only a person can mend."""
-    if verdict.answer is Answer.DENIED:
-        advice = verdict.advice or (
-            "The credential does not open this. Check [destination.xtremepush.credentials] and "
-            "that `api_endpoint` is the region of the same project."
-        )
-        raise CredentialsRefusedError(f"Xtremepush answered {verdict.described}. {advice} {_STAYS}")
-    if verdict.answer is Answer.MISDIRECTED:
-        advice = verdict.advice or (
-            "Nobody serves that path at that address. Check `api_endpoint` in "
-            "[destination.xtremepush]: it is the region of the project (`eu` or `us`) or the "
-            "scheme and host, without a path."
-        )
-        raise EndpointRefusedError(f"Xtremepush answered {verdict.described}. {advice} {_STAYS}")
-    if verdict.answer is Answer.UNTRUSTED:
-        raise CertificateRefusedError(
-            f"No secure connection to Xtremepush: {verdict.described}. {verdict.advice} Nothing "
-            f"was sent. {_STAYS}"
-        )

@@ -112,7 +112,8 @@ class OAuthAssumptions(Overridable):
     """
 
     oauth_token_path: str = "/api/oauth/token"
-    """Confirmed; a setting because paths are cheap to change and dear to be wrong."""
+    """Confirmed; a setting because paths are cheap to change and dear to be wrong. A whole URL
+    serves for a token endpoint on another host."""
 
     oauth_encoding: str = "form"
     """Form of the token request: `form` (RFC 6749) or `json`."""

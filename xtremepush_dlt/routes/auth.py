@@ -87,7 +87,10 @@ class AppToken:
                 "The credential is known but may not do this. Ask Xtremepush whether API access "
                 "is enabled for the project."
             )
-        return f"It does not accept the credential. Check `app_token` {WHERE} and {REGION}."
+        return (
+            f"It does not accept the credential. Check `app_token` {WHERE} and {REGION}. Projects "
+            "created after mid-2026 have OAuth 2.0 instead: `client_id` and its secret or key."
+        )
 
 
 class OAuth:
@@ -116,7 +119,8 @@ class OAuth:
         read_timeout: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = endpoint + assumed.oauth_token_path
+        path = assumed.oauth_token_path
+        self._url = path if path.startswith(("https://", "http://")) else endpoint + path
         self._grant = grant
         self._assumed = assumed
         self._timeouts = (connect_timeout, read_timeout)

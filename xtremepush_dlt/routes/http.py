@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 from collections.abc import Mapping
-from traceback import walk_tb
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import NamedTuple
 
 import requests
 from requests.adapters import HTTPAdapter
 
+from xtremepush_dlt.routes.certificates import NO_AUTHORITIES, judge_tls
 from xtremepush_dlt.routes.verdict import Answer, Verdict
-
-_OUT_OF_TIME = {9: "is not valid yet", 10: "has expired"}
-_OF_ANOTHER_HOST = (62, 64)
-"""Numbers of OpenSSL: X509_V_ERR_CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED, _HOSTNAME_MISMATCH and
-_IP_ADDRESS_MISMATCH."""
 
 
 class Reply(NamedTuple):
@@ -64,18 +58,18 @@ class HttpSession:
         except requests.ReadTimeout:
             return Verdict(Answer.UNANSWERED, unanswered_why="no answer within the time limit")
         except requests.exceptions.SSLError as error:
-            fault = _fault_of_tls(error)
-            if isinstance(fault, ssl.SSLCertVerificationError):
-                return _untrusted(fault, url)
-            if fault is not None and _while_connecting(fault):
-                return Verdict(Answer.BUSY, unanswered_why="no secure connection")
-            return Verdict(Answer.UNANSWERED, unanswered_why="connection lost before the answer")
+            return judge_tls(error, url)
         except requests.ConnectionError as error:
             if _never_sent(error):
                 return Verdict(Answer.BUSY, unanswered_why="no connection")
             return Verdict(Answer.UNANSWERED, unanswered_why="connection lost before the answer")
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
             return Verdict(Answer.UNANSWERED, unanswered_why="answer cut short")
+        except OSError:
+            # requests looks for the file of the authorities before it connects
+            if isinstance(session.verify, str) and not Path(session.verify).exists():
+                return NO_AUTHORITIES
+            raise
         return Reply(response.status_code, response.headers, response.content)
 
     def close(self) -> None:
@@ -111,47 +105,6 @@ def _never_sent(error: requests.ConnectionError) -> bool:
     """Whether the connection could not even be made, so that nothing can have been processed."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ProxyError")
-
-
-def _fault_of_tls(error: requests.ConnectionError) -> ssl.SSLError | None:
-    """What Python's `ssl` raised; requests and urllib3 wrap it more than once."""
-    link: Any = error
-    while isinstance(link, BaseException):
-        if isinstance(link, ssl.SSLError):
-            return link
-        link = getattr(link, "reason", None) or (link.args[0] if link.args else None)
-    return None
-
-
-def _while_connecting(fault: ssl.SSLError) -> bool:
-    """Whether it was raised before the request: TLS also tells of connections lost after it."""
-    frames = walk_tb(fault.__traceback__)
-    return any(frame.f_code.co_name == "connect" for frame, _ in frames)
-
-
-def _untrusted(refused: ssl.SSLCertVerificationError, url: str) -> Verdict:
-    host = urlsplit(url).netloc.rpartition("@")[2]
-    code = refused.verify_code
-    if code in _OUT_OF_TIME:
-        why = f"the certificate of `{host}`, or one that it rests on, {_OUT_OF_TIME[code]}"
-        advice = (
-            "Check the clock of this machine. If it is right, whoever runs that server has to "
-            "renew the certificate."
-        )
-    elif code in _OF_ANOTHER_HOST:
-        why = f"the certificate of `{host}` is not trusted: it is for another host name"
-        advice = (
-            "Check the host in `api_endpoint` in [destination.xtremepush], and that no proxy "
-            "answers in its place."
-        )
-    else:
-        why = f"the certificate of `{host}` is not trusted ({refused.verify_message})"
-        advice = (
-            "Check the host in `api_endpoint` in [destination.xtremepush]. Behind a proxy or a "
-            "test server with a certificate authority of its own, name the authority's PEM file "
-            "in the environment variable REQUESTS_CA_BUNDLE."
-        )
-    return Verdict(Answer.UNTRUSTED, unanswered_why=why, advice=advice)
 
 
 def wall_clock() -> float:

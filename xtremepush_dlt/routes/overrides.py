@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, ClassVar
-
-from typing_extensions import Self
+from typing import Any, ClassVar, TypeVar
 
 from xtremepush_dlt.exceptions import ConfigurationError
+
+_Family = TypeVar("_Family", bound="Overridable")
 
 _EXPECTED = {
     str: "a text",
@@ -32,7 +32,7 @@ class Overridable:
         Overridable._families.append(cls)
 
     @classmethod
-    def with_overrides(cls, overrides: Mapping[str, Any]) -> Self:
+    def with_overrides(cls: type[_Family], overrides: Mapping[str, Any]) -> _Family:  # noqa: PYI019  # typing.Self needs Python 3.11
         """The assumptions with some of them replaced; names of other families are passed over.
 
         Args:
