@@ -146,6 +146,7 @@ def test_capabilities_of_dlt_stay_keywords_of_the_factory() -> None:
         ("api_endpoint", "ftp://example.com"),
         ("assumptions", {"event_pth": "/x"}),
         ("known_attributes", {"tier": "colour"}),
+        ("assumptions", {"oauth_encoding": "xml"}),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_by_name_before_the_first_request(
@@ -235,10 +236,10 @@ def test_every_setting_says_what_it_is_in_a_docstring() -> None:
     import ast
     import inspect
 
-    from xtremepush_dlt import configuration
+    from xtremepush_dlt import configuration, credentials
 
-    tree = ast.parse(inspect.getsource(configuration))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    trees = [ast.parse(inspect.getsource(module)) for module in (configuration, credentials)]
+    classes = {n.name: n for tree in trees for n in tree.body if isinstance(n, ast.ClassDef)}
     for name in ("XtremepushCredentials", "XtremepushClientConfiguration"):
         body = classes[name].body
         for node, following in zip(body, [*body[1:], None], strict=True):

@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any, ClassVar, Final, Literal, Optional
 
 from dlt.common.configuration import configspec
-from dlt.common.configuration.specs.base_configuration import CredentialsConfiguration
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.destination.client import DestinationClientConfiguration
-from dlt.common.typing import TSecretStrValue
 
+from xtremepush_dlt.credentials import CredentialsMissingError, XtremepushCredentials
 from xtremepush_dlt.exceptions import ConfigurationError
 from xtremepush_dlt.ledger.companion import (
     DEFAULT_LEDGER,
@@ -18,7 +18,11 @@ from xtremepush_dlt.ledger.companion import (
     companion_of,
 )
 from xtremepush_dlt.mapping.known_attributes import KnownAttributes
-from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions, endpoint_url
+from xtremepush_dlt.routes.assumptions import (
+    ExternalApiAssumptions,
+    OAuthAssumptions,
+    endpoint_url,
+)
 
 # `Optional[...]` instead of `X | None` in this module: dlt reads these annotations at run time.
 
@@ -29,20 +33,6 @@ TUnknownAttributes = Literal["warn", "error"]
 
 
 @configspec
-class XtremepushCredentials(CredentialsConfiguration):
-    """What proves to Xtremepush who is calling."""
-
-    app_token: TSecretStrValue = None  # type: ignore[assignment]  # dlt: None means "must be configured"
-    """The project's app token: Settings > Integrations > API Integration in Xtremepush."""
-
-    def __str__(self) -> str:
-        """Names the kind of credential, never its value: dlt prints it as a location."""
-        return "app_token"
-
-    __repr__ = __str__
-
-
-@configspec
 class XtremepushClientConfiguration(DestinationClientConfiguration):
     """Settings of `[destination.xtremepush]`."""
 
@@ -50,7 +40,8 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
         default="xtremepush_dlt.xtremepush", init=False, repr=False, compare=False
     )
     credentials: XtremepushCredentials = None  # type: ignore[assignment]  # dlt: None means "must be configured"
-    """The credential of the Xtremepush project."""
+    """The credentials of the Xtremepush project: `app_token`, or `client_id` with `client_secret`
+    or `private_key`, or `segment_api_key`. They choose the way in."""
 
     api_endpoint: str = None  # type: ignore[assignment]  # dlt: None means "must be configured"
     """`eu`, `us` or a URL such as `https://api.eu.xtremepush.com`. Required and without a default,
@@ -117,8 +108,8 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
     report; `error` stops the run for the attribute and makes the row `invalid` for the value."""
 
     assumptions: Optional[dict[str, Any]] = None
-    """Overrides of what is assumed about the External API, by name: see
-    `xtremepush_dlt.routes.assumptions.ExternalApiAssumptions`."""
+    """Overrides of what is assumed about Xtremepush, by name: see `ExternalApiAssumptions` and
+    `OAuthAssumptions` in `xtremepush_dlt.routes.assumptions`."""
 
     __recommended_sections__: ClassVar[tuple[str, str]] = ("destination", "xtremepush")
 
@@ -155,6 +146,7 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
         endpoint_url(self.api_endpoint)
         self.external_api()
         self.known()
+        self.oauth()
         if not isinstance(self.ledger, (str, LedgerDestination)):
             raise ConfigurationError(
                 "`ledger` of the Xtremepush destination is the name of a dlt destination, or "
@@ -177,6 +169,16 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
         companion: Companion | None = kept["_companion"]
         return companion
 
+    def on_partial(self) -> None:
+        """Says which credentials there are to choose from, where none is set.
+
+        Raises:
+            CredentialsMissingError: If they are missing; dlt reports what else is.
+        """
+        missing = self.__exception__
+        if isinstance(missing, ConfigFieldMissingException) and "credentials" in missing.fields:
+            raise CredentialsMissingError(missing)
+
     def external_api(self) -> ExternalApiAssumptions:
         """What is assumed about the External API, with the user's overrides applied.
 
@@ -194,6 +196,14 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
         if self.known_attributes is None:
             return None
         return KnownAttributes(self.known_attributes, strict=self.unknown_attributes == "error")
+
+    def oauth(self) -> OAuthAssumptions:
+        """What is assumed about OAuth 2.0, with the user's overrides applied.
+
+        Raises:
+            ConfigurationError: If an override names no assumption.
+        """
+        return OAuthAssumptions.with_overrides(self.assumptions or {})
 
     def fingerprint(self) -> str:
         """The address that is sent to: two configurations with one address are one place."""

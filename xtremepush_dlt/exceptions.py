@@ -56,6 +56,10 @@ class EndpointRefusedError(XtremepushTerminalError):
     """Xtremepush answered 404, 405 or 410: nobody serves that path at that address."""
 
 
+class CertificateRefusedError(XtremepushTerminalError):
+    """The server's certificate has expired, is not trusted, or is for another host."""
+
+
 class UnreadableFileError(XtremepushTerminalError):
     """A load file is not what dlt wrote: cut short, damaged, or of an unknown format."""
 

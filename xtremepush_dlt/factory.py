@@ -19,8 +19,8 @@ from xtremepush_dlt.configuration import (
     TOnUnknown,
     TUnknownAttributes,
     XtremepushClientConfiguration,
-    XtremepushCredentials,
 )
+from xtremepush_dlt.credentials import XtremepushCredentials, credentials_from
 from xtremepush_dlt.ledger.companion import LedgerDestination
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
 
         Args:
             api_endpoint: `eu`, `us` or a URL. Required here or in the configuration.
-            credentials: The app token, as `{"app_token": "..."}` or as `XtremepushCredentials`.
+            credentials: One kind of credentials, as a dict or as `XtremepushCredentials`:
+                `{"app_token": "..."}`, `{"client_id": "...", "client_secret": "..."}`,
+                `{"client_id": "...", "private_key": "..."}` or `{"segment_api_key": "..."}`.
+                What is missing of that kind comes from the configuration.
             event_batch_size: Events in one request; default 1000.
             profile_batch_size: Profiles in one request; default 10000.
             max_request_bytes: Bytes of one request's body; default 4 MiB.
@@ -109,11 +112,12 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
 
         Raises:
             TypeError: If a keyword is neither a setting nor a capability.
+            ConfigurationError: If the credentials are of several kinds.
         """
         _refuse_unknown(capabilities)
         if isinstance(credentials, Mapping):
             # an object cannot be printed with its token; a dict would be, by dlt's __repr__
-            credentials = _credentials_object(credentials)
+            credentials = credentials_from(credentials)
         super().__init__(
             api_endpoint=api_endpoint,
             credentials=credentials,
@@ -135,20 +139,6 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
             environment=environment,
             **capabilities,
         )
-
-
-def _credentials_object(values: Mapping[str, Any]) -> XtremepushCredentials:
-    known = XtremepushCredentials.get_resolvable_fields()
-    for key in values:
-        if key not in known:
-            raise TypeError(
-                f"xtremepush() got credentials with an unknown key `{key}`. "
-                f"Known are: {', '.join(sorted(known))}."
-            )
-    credentials = XtremepushCredentials()
-    for key, value in values.items():
-        credentials[key] = value
-    return credentials
 
 
 def _refuse_unknown(keywords: Mapping[str, Any]) -> None:

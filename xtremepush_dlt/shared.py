@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle
 from xtremepush_dlt.delivery.versions import Versions
 from xtremepush_dlt.load_file import read_load_file
+from xtremepush_dlt.route_choice import OpenRoute, make_auth, make_route
 from xtremepush_dlt.routes.assumptions import endpoint_url
-from xtremepush_dlt.routes.external import ExternalRoute
+from xtremepush_dlt.routes.auth import Auth
 
 Limits = tuple[int, "float | None"]
 
@@ -47,16 +49,16 @@ class _Delivery:
     """
 
     courier: Courier
-    route: ExternalRoute
+    route: OpenRoute
     gate: _Gate
     users: int = 0
 
 
 class Shared:
-    """Couriers and throttles of the process.
+    """Couriers, throttles and tokens of the process.
 
-    A load package has one courier as long as jobs of it run. A credential has one throttle,
-    however many pipelines use it.
+    A load package has one courier as long as jobs of it run. A credential has one throttle and one
+    token, however many pipelines use it.
     """
 
     def __init__(self) -> None:
@@ -64,6 +66,7 @@ class Shared:
         self._deliveries: dict[Path, _Delivery] = {}
         self._versions: dict[Path, dict[tuple[str, int], Versions]] = {}
         self._gates: dict[tuple[str, str], _Gate] = {}
+        self._auths: dict[tuple[str, str, str], Auth] = {}
 
     @contextmanager
     def courier(
@@ -101,10 +104,10 @@ class Shared:
     def _begin(
         self, package: Path, config: XtremepushClientConfiguration, plan_of: PlanOf
     ) -> _Delivery:
-        url = endpoint_url(config.api_endpoint)
-        token = str(config.credentials.app_token)
-        gate = self._gate((url, token), (config.max_connections, config.requests_per_second))
-        route = ExternalRoute(url, token, config.external_api())
+        # a digest, because keys of a dict are easily printed
+        credential = (endpoint_url(config.api_endpoint), config.credentials.digest())
+        route = make_route(config, self._auth(credential, config))
+        gate = self._gate(credential, (config.max_connections, config.requests_per_second))
         courier = Courier(
             package,
             route,
@@ -116,6 +119,15 @@ class Shared:
         )
         gate.users += 1
         return _Delivery(courier, route, gate)
+
+    def _auth(self, credential: tuple[str, str], config: XtremepushClientConfiguration) -> Auth:
+        # with other assumptions it is asked for in another way
+        assumed = hashlib.sha256(repr((config.oauth(), config.external_api())).encode())
+        key = (*credential, assumed.hexdigest())
+        auth = self._auths.get(key)
+        if auth is None:
+            auth = self._auths[key] = make_auth(config)
+        return auth
 
     def _gate(self, credential: tuple[str, str], limits: Limits) -> _Gate:
         gate = self._gates.get(credential)

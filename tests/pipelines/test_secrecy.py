@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import dlt
 import pytest
 
+from tests.keys import pem
+from tests.sandbox.signing import private_key, spki
 from xtremepush_dlt import delivery_report, identify, track, xtremepush, xtremepush_adapter
-from xtremepush_dlt.configuration import XtremepushCredentials
-from xtremepush_dlt.sandbox import Faults, SandboxSettings
+from xtremepush_dlt.credentials import XtremepushCredentials
+from xtremepush_dlt.sandbox import Faults, OAuthClient, SandboxSettings
 
 if TYPE_CHECKING:
     from tests.conftest import BareServer, Configure, Desk, MakeDesk
@@ -243,3 +245,126 @@ def test_file_names_of_a_run_hold_no_customers_value(marked_desk: Desk) -> None:
     marked_desk.deliver(*marked(), credentials={"app_token": TOKEN})
     names = " ".join(str(path) for path in Path(marked_desk.home).rglob("*"))
     assert not [mark for mark in [TOKEN, *MARKS] if mark in names]
+
+
+# --- OAuth 2.0 ------------------------------------------------------------------------------------
+
+SECRET = "sec-7Wq3-marker"
+PASSPHRASE = "pass-7Wq4-marker"
+BY_SECRET = {"client_id": "client", "client_secret": SECRET}
+BY_KEY = {
+    "client_id": "client",
+    "private_key": pem("P-256", PASSPHRASE),
+    "private_key_passphrase": PASSPHRASE,
+}
+SECRETS = [SECRET, PASSPHRASE, *pem("P-256", PASSPHRASE).splitlines()[1:-1]]
+JWT = "eyJhbGciOiJFUzI1NiIs"  # how one begins that is signed with ES256
+both_grants = pytest.mark.parametrize("credentials", [BY_SECRET, BY_KEY], ids=["secret", "key"])
+
+
+@pytest.fixture
+def oauth_desk(make_desk: MakeDesk) -> Desk:
+    """A desk whose sandbox knows the client with the marked secrets."""
+    client = OAuthClient("client", SECRET, spki(private_key("P-256")))
+    return make_desk(SandboxSettings(oauth_clients=(client,)))
+
+
+def tokens_of(desk: Desk) -> list[str]:
+    """The access tokens that the sandbox has issued."""
+    return [*desk.sandbox._app.office._tokens]
+
+
+@both_grants
+def test_a_run_under_oauth_tells_nobody_a_secret_a_key_or_a_token(
+    credentials: dict[str, str],
+    oauth_desk: Desk,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    said = texts_of_run(oauth_desk, caplog, capfd, credentials=credentials)
+    assert len(oauth_desk.events) == 1
+    assert "exception" not in said
+    assert len(tokens_of(oauth_desk)) == 1
+    secrets = [*SECRETS, *tokens_of(oauth_desk)]
+    assert_silent(said, [*secrets, JWT, *MARKS])
+    files = [path for path in oauth_desk.home.rglob("*") if path.is_file()]
+    assert not [p for p in files for secret in secrets if secret.encode() in p.read_bytes()]
+
+
+@both_grants
+@pytest.mark.parametrize(
+    ("paths", "plan"),
+    [
+        (("/oauth/",), (400,)),
+        (("/oauth/",), (401,)),
+        (("/oauth/",), (404,)),
+        (("/oauth/",), (503,) * 9),
+        (("/external/",), (401,) * 9),
+        (("/external/",), (403,) * 9),
+    ],
+    ids=str,
+)
+def test_a_failure_under_oauth_tells_nobody_a_secret_a_key_or_a_token(
+    credentials: dict[str, str],
+    paths: tuple[str, ...],
+    plan: tuple[int, ...],
+    oauth_desk: Desk,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOAD__RAISE_ON_MAX_RETRIES", "1")
+    oauth_desk.sandbox.set_faults(Faults(paths=paths, plan=plan))
+    said = texts_of_run(oauth_desk, caplog, capfd, retry_patience=0.0, credentials=credentials)
+    assert said["exception"]
+    assert_silent(said, [*SECRETS, *tokens_of(oauth_desk), JWT, *MARKS])
+
+
+@both_grants
+def test_a_token_endpoint_that_quotes_the_request_is_not_repeated(
+    credentials: dict[str, str],
+    bare_server: BareServer,
+    desk: Desk,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def quote(path: str, body: bytes) -> tuple[int, bytes]:
+        said = body.decode()
+        return 400, json.dumps({"error": said, "error_description": said, "message": said}).encode()
+
+    bare_server.answer = quote
+    said = texts_of_run(desk, caplog, capfd, api_endpoint=bare_server.url, credentials=credentials)
+    assert bare_server.bodies
+    assert_silent(said, [*SECRETS, JWT, *MARKS])
+
+
+@both_grants
+def test_neither_destination_nor_client_print_what_oauth_needs(
+    credentials: dict[str, str], oauth_desk: Desk
+) -> None:
+    from xtremepush_dlt.shared import shared
+
+    pipeline = oauth_desk.pipeline(credentials=credentials)
+    pipeline.run(marked())
+    client = pipeline._get_destination_clients()[0]
+    config: Any = client.config
+    secrets = [*SECRETS, *tokens_of(oauth_desk)]
+    for thing in (pipeline.destination, client, config, config.credentials, vars(shared)):
+        text = f"{thing}{thing!r}"
+        assert not [secret for secret in secrets if secret in text]
+
+
+def test_secrets_from_toml_are_masked_in_the_trace(oauth_desk: Desk, configure: Configure) -> None:
+    configure(
+        f'[destination.xtremepush]\napi_endpoint = "{oauth_desk.sandbox.url}"\n'
+        '[destination.xtremepush.credentials]\nclient_id = "client"\n'
+        f"private_key = '''{BY_KEY['private_key']}'''\n"
+        f'private_key_passphrase = "{PASSPHRASE}"\n'
+    )
+    pipeline = dlt.pipeline("crm_sync", destination="xtremepush", pipelines_dir="pipelines")
+    pipeline.run(marked())
+    trace: Any = pipeline.last_trace
+    resolved = [value for value in trace.resolved_config_values if value.key.startswith("private_")]
+    assert len(resolved) >= 2
+    text = f"{trace}{trace!r}{json.dumps(trace.asdict(), default=str)}"
+    assert not [secret for secret in SECRETS if secret in text]

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from xtremepush_dlt.exceptions import ConfigurationError
-from xtremepush_dlt.routes.assumptions import REGIONS, ExternalApiAssumptions, endpoint_url
+from xtremepush_dlt.routes.assumptions import (
+    REGIONS,
+    ExternalApiAssumptions,
+    OAuthAssumptions,
+    endpoint_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,19 +61,44 @@ def test_what_is_neither_region_nor_url_is_an_error_that_names_the_regions(writt
     assert all(f"`{region}`" in str(caught.value) for region in REGIONS)
 
 
-def test_every_assumption_can_be_overridden_by_its_name() -> None:
-    for field in fields(ExternalApiAssumptions):
-        default = getattr(ExternalApiAssumptions(), field.name)
-        other: Any = (
-            (*default, "other") if isinstance(default, tuple) else default + type(default)(1)
-        )
-        changed = ExternalApiAssumptions.with_overrides({field.name: other})
+FAMILIES = [ExternalApiAssumptions, OAuthAssumptions]
+families = pytest.mark.parametrize("family", FAMILIES)
+CHOICES = {"oauth_encoding": "json", "oauth_client_authentication": "basic"}
+
+
+def other_than(name: str, default: Any) -> Any:
+    """Another value of the same kind."""
+    if name in CHOICES:
+        return CHOICES[name]
+    if isinstance(default, tuple):
+        return (*default, "other")
+    if isinstance(default, dict):
+        return {**default, "other": 1}
+    return default + type(default)(1)
+
+
+@families
+def test_every_assumption_can_be_overridden_by_its_name(family: Any) -> None:
+    for field in fields(family):
+        other = other_than(field.name, getattr(family(), field.name))
+        changed = family.with_overrides({field.name: other})
         assert getattr(changed, field.name) == other
-        assert changed != ExternalApiAssumptions()
+        assert changed != family()
 
 
-def test_without_overrides_the_assumptions_stand() -> None:
-    assert ExternalApiAssumptions.with_overrides({}) == ExternalApiAssumptions()
+@families
+def test_without_overrides_the_assumptions_stand(family: Any) -> None:
+    assert family.with_overrides({}) == family()
+
+
+def test_a_name_belongs_to_one_family_and_is_passed_over_by_the_others() -> None:
+    names = [field.name for family in FAMILIES for field in fields(family)]
+    assert len(names) == len(set(names))
+    overrides = {"event_path": "/x", "oauth_token_path": "/y"}
+    assert ExternalApiAssumptions.with_overrides(overrides) == ExternalApiAssumptions(
+        event_path="/x"
+    )
+    assert OAuthAssumptions.with_overrides(overrides) == OAuthAssumptions(oauth_token_path="/y")
 
 
 def test_numbers_may_come_as_text_and_tuples_as_a_list_or_a_single_text() -> None:
@@ -80,9 +110,11 @@ def test_numbers_may_come_as_text_and_tuples_as_a_list_or_a_single_text() -> Non
     assert changed.task_running == ("busy",)
 
 
-def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match=r"`event_pth`.*event_path.*task_path"):
-        ExternalApiAssumptions.with_overrides({"event_pth": "/x"})
+@families
+@pytest.mark.parametrize("name", ["event_pth", "oauth_tokn_path", "token_path"])
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones(name: str, family: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"`{name}`.*event_path.*oauth_token_path.*task_"):
+        family.with_overrides({name: "/x"})
 
 
 @pytest.mark.parametrize(
@@ -106,6 +138,25 @@ def test_a_value_of_the_wrong_type_is_an_error_that_names_the_assumption(
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"`{name}`"):
         ExternalApiAssumptions.with_overrides({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("oauth_encoding", "xml"),
+        ("oauth_encoding", 1),
+        ("oauth_client_authentication", ""),
+        ("oauth_extra_claims", "scope"),
+        ("oauth_extra_parameters", ["scope"]),
+        ("oauth_life_seconds", 0),
+        ("oauth_token_places", {}),
+    ],
+)
+def test_a_value_that_oauth_cannot_have_is_an_error_that_names_the_assumption(
+    name: str, value: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"`{name}`"):
+        OAuthAssumptions.with_overrides({name: value})
 
 
 @pytest.mark.parametrize("value", [0, -1, "nan", "inf"])

@@ -2,80 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from tests.routes.recorder import Recorder
 from xtremepush_dlt.delivery.batches import event_batches, profile_batches
 from xtremepush_dlt.delivery.lanes import Load
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions
+from xtremepush_dlt.routes.auth import AppToken
 from xtremepush_dlt.routes.external import ExternalRoute
 from xtremepush_dlt.routes.verdict import Answer
 
 TOKEN = 'S3CR3T "töken"'
 
 
-class Recorder(ThreadingHTTPServer):
-    """Keeps what it is asked and answers what it was told."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: list[tuple[str, bytes]] = []
-        self.reply: tuple[int, Any] = (200, {"success": True, "code": 200})
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def bodies(self) -> list[Any]:
-        return [json.loads(body, parse_float=Decimal) for _, body in self.asked]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Recorder
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        assert self.headers["Content-Type"] == "application/json"
-        self.server.asked.append((self.path, body))
-        status, reply = self.server.reply
-        data = json.dumps(reply).encode()
-        # head and body in one packet: two would wait for each other
-        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(data)}\r\n\r\n".encode()
-        self.wfile.write(head + data)
-
-    def log_message(self, *args: object) -> None:
-        """Nothing: the test's output is for tests."""
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Recorder]:
-    with Recorder() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def server(running: Recorder) -> Recorder:
-    running.asked.clear()
-    running.reply = (200, {"success": True, "code": 200})
-    return running
-
-
 @pytest.fixture
 def route(server: Recorder) -> Iterator[ExternalRoute]:
-    external = ExternalRoute(server.url, TOKEN, ExternalApiAssumptions())
+    external = ExternalRoute(server.url, AppToken(TOKEN), ExternalApiAssumptions())
     yield external
     external.close()
 
@@ -90,7 +36,10 @@ def test_an_import_is_columns_and_rows_with_the_token_in_the_body(
     rows = [route.encode_profile(profile) for profile in profiles]
     verdict = route.send_profiles(("user_id", "spent", "vip"), rows)
     assert verdict.answer is Answer.DELIVERED
-    assert server.asked[0][0] == "/api/external/import/profile"
+    assert server.asked[0].path == "/api/external/import/profile"
+    assert server.asked[0].headers["content-type"] == "application/json"
+    assert "authorization" not in server.asked[0].headers
+    assert server.asked[0].body.startswith(b'{"apptoken":')
     assert server.bodies() == [
         {
             "apptoken": TOKEN,
@@ -98,7 +47,7 @@ def test_an_import_is_columns_and_rows_with_the_token_in_the_body(
             "rows": [["1", Decimal("19.90"), True], ["2", None, False]],
         }
     ]
-    assert b"19.90" in server.asked[0][1]
+    assert b"19.90" in server.asked[0].body
 
 
 def test_events_are_hit_in_one_batch_with_the_token_in_the_body(
@@ -115,18 +64,18 @@ def test_events_are_hit_in_one_batch_with_the_token_in_the_body(
     ]
     verdict = route.send_events(list(route.encode_events(events)))
     assert verdict.answer is Answer.DELIVERED
-    assert server.asked[0][0] == "/api/external/hit/event"
+    assert server.asked[0].path == "/api/external/hit/event"
     assert server.bodies() == [{"apptoken": TOKEN, "events": events}]
 
 
 def test_paths_are_assumptions(server: Recorder) -> None:
     assumed = ExternalApiAssumptions(profile_path="/a", event_path="/b", task_path="/c")
-    route = ExternalRoute(server.url, TOKEN, assumed)
+    route = ExternalRoute(server.url, AppToken(TOKEN), assumed)
     route.send_profiles(("user_id",), [b'["1"]'])
     route.send_events([b"{}"])
     route.look_up_task("1")
     route.close()
-    assert [path for path, _ in server.asked] == ["/a", "/b", "/c"]
+    assert server.paths() == ["/a", "/b", "/c"]
 
 
 def test_a_refusal_under_200_is_a_refusal(server: Recorder, route: ExternalRoute) -> None:
@@ -248,4 +197,4 @@ def test_no_body_is_over_the_bytes_that_a_request_may_have_columns_included(
     load.records = [*route.encode_events(payloads)]
     for batch in event_batches(load, 1000, room):
         route.send_events(batch.records)
-    assert max(len(body) for _, body in server.asked) <= most
+    assert max(len(asked.body) for asked in server.asked) <= most

@@ -11,13 +11,10 @@ from typing import Any, Protocol
 from dlt.common.runtime import signals
 
 from xtremepush_dlt.delivery.journal import Journal, PassKey
+from xtremepush_dlt.delivery.refusals import refuse_terminal
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle, backoff, leave_if_stopped
-from xtremepush_dlt.exceptions import (
-    CredentialsRefusedError,
-    EndpointRefusedError,
-    XtremepushUnavailableError,
-)
+from xtremepush_dlt.exceptions import XtremepushUnavailableError
 from xtremepush_dlt.mapping.payloads import Payload
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
@@ -167,6 +164,7 @@ class Sender:
             XtremepushUnavailableError: If the patience ends before.
             CredentialsRefusedError: On 401 and 403.
             EndpointRefusedError: On 404, 405, 410 and redirects.
+            CertificateRefusedError: If the server's certificate is not accepted.
             DeliveryInterruptedError: If the process is asked to stop before the next attempt.
         """
         patience_ends: float | None = None
@@ -204,7 +202,7 @@ class Sender:
             answer = verdict.answer
             if span is not None and answer not in _DONE_OR_IN_DOUBT:
                 self._journal.write({"k": "answered", **span}, self._key)
-            _refuse_terminal(verdict)
+            refuse_terminal(verdict)
             if answer not in (Answer.BUSY, Answer.UNANSWERED):
                 return verdict
             if span is None and outgoing.rows and answer is Answer.UNANSWERED:
@@ -251,29 +249,3 @@ class Sender:
         while (left := end - self._clock()) > 0:
             leave_if_stopped(self._stopped)
             self._sleep(min(left, _LOOK_UP_SECONDS))
-
-
-def _refuse_terminal(verdict: Verdict) -> None:
-    """Raises for the answers that only a person can mend."""
-    if verdict.answer is Answer.DENIED:
-        raise CredentialsRefusedError(_denied(verdict))
-    if verdict.answer is Answer.MISDIRECTED:
-        raise EndpointRefusedError(
-            f"Xtremepush answered {verdict.described}: nobody serves that path at that address. "
-            "Check `api_endpoint` in [destination.xtremepush]: it is the region of the project "
-            "(`eu` or `us`) or the scheme and host, without a path."
-        )
-
-
-def _denied(verdict: Verdict) -> str:
-    if verdict.status == 401:
-        return (
-            "Xtremepush answered 401: it does not accept the credential. Check `app_token` in "
-            "[destination.xtremepush.credentials] and that `api_endpoint` is the region of the "
-            "same project. Nothing is lost: the load package stays pending."
-        )
-    return (
-        f"Xtremepush answered {verdict.described}: the credential is known but may not do this. "
-        "Ask Xtremepush whether API access is enabled for the project. Nothing is lost: the load "
-        "package stays pending."
-    )

@@ -33,7 +33,7 @@ _PATIENCE = 300.0
 """Seconds that a server may make everybody wait, where the caller does not say."""
 
 _TROUBLE = (Answer.BUSY, Answer.UNANSWERED)
-_NO_SIGN = (Answer.DENIED, Answer.MISDIRECTED)
+_NO_SIGN = (Answer.DENIED, Answer.MISDIRECTED, Answer.UNTRUSTED)
 
 
 def backoff(attempt: int, verdict: Verdict, chance: Callable[[], float] = random.random) -> float:

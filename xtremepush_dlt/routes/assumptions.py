@@ -1,19 +1,19 @@
-"""What the public documentation of the External API does not confirm, in one place.
+"""What the public documentation of Xtremepush does not confirm, in one place.
 
-Each field of `ExternalApiAssumptions` can be overridden in the configuration, for example
+Each field of the classes below can be overridden in the configuration, for example
 `[destination.xtremepush.assumptions] event_path = "/api/external/hit/events"`.
 Section numbers are those of the API reference that this project was written from.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from xtremepush_dlt.exceptions import ConfigurationError
+from xtremepush_dlt.routes.overrides import Overridable
 
 REGIONS: Mapping[str, str] = {
     "eu": "https://external-api.xtremepush.com",
@@ -47,8 +47,8 @@ def endpoint_url(api_endpoint: str) -> str:
 
 
 @dataclass(frozen=True)
-class ExternalApiAssumptions:
-    """Paths, places and names that are inferred, not documented."""
+class ExternalApiAssumptions(Overridable):
+    """Paths, places and names of the External API that are inferred, not documented."""
 
     profile_path: str = "/api/external/import/profile"
     """Confirmed (section 4); a setting because paths are cheap to change and dear to be wrong."""
@@ -101,45 +101,86 @@ class ExternalApiAssumptions:
     read_timeout_seconds: float = 120.0
     """Seconds to wait for an answer; nothing is documented (section 10)."""
 
-    @classmethod
-    def with_overrides(cls, overrides: Mapping[str, Any]) -> ExternalApiAssumptions:
-        """The assumptions with some of them replaced.
 
-        Args:
-            overrides: Values by the name of a field; a list serves for a tuple.
+@dataclass(frozen=True)
+class OAuthAssumptions(Overridable):
+    """How a token of OAuth 2.0 is asked for and shown (section 2.2).
 
-        Raises:
-            ConfigurationError: If a name is no assumption or a value has the wrong type.
-        """
-        assumptions = cls()
-        known = {field.name: getattr(assumptions, field.name) for field in fields(cls)}
-        typed: dict[str, Any] = {}
-        for name, value in overrides.items():
-            if name not in known:
+    Path, grants and algorithms are documented; the rest follows RFC 6749, 6750 and 7523. In
+    `oauth_audience` and `oauth_key_id`, `{token_url}`, `{endpoint}` and `{client_id}` stand for
+    those values.
+    """
+
+    oauth_token_path: str = "/api/oauth/token"
+    """Confirmed; a setting because paths are cheap to change and dear to be wrong. A whole URL
+    serves for a token endpoint on another host."""
+
+    oauth_encoding: str = "form"
+    """Form of the token request: `form` (RFC 6749) or `json`."""
+
+    oauth_client_authentication: str = "body"
+    """Where client ID and secret stand in the token request: `body`, or `basic` for the header."""
+
+    oauth_grant_parameter: str = "grant_type"
+    """Name of the parameter that tells the grant."""
+
+    oauth_client_id_parameter: str = "client_id"
+    """Name of the parameter with the client ID."""
+
+    oauth_client_secret_parameter: str = "client_secret"
+    """Name of the parameter with the client secret."""
+
+    oauth_assertion_parameter: str = "assertion"
+    """Name of the parameter with the signed JWT."""
+
+    oauth_extra_parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Further parameters of the token request, such as `scope`."""
+
+    oauth_client_id_claims: tuple[str, ...] = ("iss", "sub")
+    """Claims of the JWT that carry the client ID."""
+
+    oauth_audience: str = "{token_url}"
+    """Claim `aud` of the JWT; empty leaves it out."""
+
+    oauth_key_id: str = "{client_id}"
+    """`kid` of the JWT where `key_id` is not set; empty leaves it out. An older page calls the
+    client ID the "unique key identifier"."""
+
+    oauth_jwt_seconds: float = 300.0
+    """Life of the JWT, from `iat` to `exp`."""
+
+    oauth_extra_claims: Mapping[str, Any] = field(default_factory=dict)
+    """Further claims of the JWT; they also replace those that it would have."""
+
+    oauth_token_places: tuple[str, ...] = ("access_token", "data.access_token", "token")
+    """Where the reply may carry the token, tried in this order."""
+
+    oauth_life_places: tuple[str, ...] = ("expires_in", "data.expires_in")
+    """Where the reply may carry the token's life in seconds, tried in this order."""
+
+    oauth_error_places: tuple[str, ...] = ("error", "data.error")
+    """Where a refusal may carry one of the error codes of RFC 6749."""
+
+    oauth_life_seconds: float = 3600.0
+    """Life of a token where the reply does not tell it."""
+
+    oauth_renewal_seconds: float = 60.0
+    """How long before its end a token is renewed; at half its life, if that is later."""
+
+    oauth_header: str = "Authorization"
+    """Header of a request that shows the token."""
+
+    oauth_scheme: str = "Bearer"
+    """What stands before the token in that header; empty leaves it out."""
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("oauth_encoding", ("form", "json")),
+            ("oauth_client_authentication", ("body", "basic")),
+        ):
+            if getattr(self, name) not in known:
                 raise ConfigurationError(
-                    f"`{name}` in [destination.xtremepush.assumptions] is not an assumption of "
-                    f"the External API. Known are: {', '.join(sorted(known))}."
+                    f"`{name}` in [destination.xtremepush.assumptions] must be "
+                    + " or ".join(f"`{value}`" for value in known)
+                    + "."
                 )
-            typed[name] = _typed(name, known[name], value)
-        return replace(assumptions, **typed)
-
-
-def _typed(name: str, default: Any, value: Any) -> Any:
-    """A value of the type that the default has; a text serves for a number."""
-    if isinstance(default, str) and isinstance(value, str):
-        return value
-    if isinstance(default, tuple):
-        values = (value,) if isinstance(value, str) else value
-        if isinstance(values, (list, tuple)) and all(isinstance(item, str) for item in values):
-            return tuple(values)
-    if isinstance(default, float) and isinstance(value, (int, float, str)):
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if 0 < number < math.inf:
-            return number
-    expected = {str: "a text", tuple: "a list of texts", float: "a number of seconds above 0"}
-    raise ConfigurationError(
-        f"`{name}` in [destination.xtremepush.assumptions] must be {expected[type(default)]}."
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 from xtremepush_dlt.mapping.payloads import Payload
 from xtremepush_dlt.mapping.wire import encode_number
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions
+from xtremepush_dlt.routes.auth import Auth, Proof
 from xtremepush_dlt.routes.http import HttpSession, wall_clock
 from xtremepush_dlt.routes.verdict import Answer, Verdict, count, find, judge
 
@@ -18,17 +20,17 @@ _HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "Accept": "ap
 
 
 class ExternalRoute:
-    """Sends calls to the External API with the project's app token.
+    """Sends calls to the External API.
 
     Args:
         base_url: Scheme and host, without a trailing slash.
-        app_token: The project's token; it travels in the body (reference, section 2.1).
+        auth: Who is calling.
         assumptions: What is assumed about the API.
     """
 
-    def __init__(self, base_url: str, app_token: str, assumptions: ExternalApiAssumptions) -> None:
+    def __init__(self, base_url: str, auth: Auth, assumptions: ExternalApiAssumptions) -> None:
         self._base_url = base_url
-        self._app_token = orjson.dumps(app_token)
+        self._auth = auth
         self.profile_endpoint = base_url + assumptions.profile_path
         self.event_endpoint = base_url + assumptions.event_path
         self._task_endpoint = base_url + assumptions.task_path
@@ -36,8 +38,8 @@ class ExternalRoute:
         self._http = HttpSession(
             assumptions.connect_timeout_seconds, assumptions.read_timeout_seconds
         )
-        # the frame of a body: token, names of members, brackets
-        self.frame_bytes = len(self._app_token) + 64
+        # the frame of a body: who is calling, names of members, brackets
+        self.frame_bytes = auth.member_bytes + 64
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -75,7 +77,8 @@ class ExternalRoute:
             columns: Names of the columns, `user_id` among them.
             records: What `encode_profile` made.
         """
-        return self._post(self.profile_endpoint, self.profile_body(columns, records))[0]
+        body = self.profile_body(columns, records)
+        return self._post(self.profile_endpoint, body, "import/profile")[0]
 
     def send_events(self, records: Sequence[bytes]) -> Verdict:
         """Hits events in one batch (reference, section 5.2).
@@ -83,7 +86,7 @@ class ExternalRoute:
         Args:
             records: What `encode_events` made.
         """
-        return self._post(self.event_endpoint, self.event_body(records))[0]
+        return self._post(self.event_endpoint, self.event_body(records), "hit/event")[0]
 
     def look_up_task(self, task_id: str) -> Verdict:
         """Asks how an import task is doing (reference, section 6).
@@ -93,7 +96,7 @@ class ExternalRoute:
             failed or some of its rows did; otherwise what hindered the question.
         """
         question = {"condition": [["id", "=", _task_id(task_id)]], "limit": 1}
-        verdict, envelope = self._post(self._task_endpoint, orjson.dumps(question))
+        verdict, envelope = self._ask(question)
         if verdict.answer is not Answer.DELIVERED:
             return verdict
         found = envelope.get("data")
@@ -130,7 +133,7 @@ class ExternalRoute:
             "order": ["id DESC"],
             "limit": 100,
         }
-        verdict, envelope = self._post(self._task_endpoint, orjson.dumps(question))
+        verdict, envelope = self._ask(question)
         if verdict.answer is not Answer.DELIVERED:
             return verdict
         tasks = envelope.get("data")
@@ -145,9 +148,35 @@ class ExternalRoute:
         """Closes the connections."""
         self._http.close()
 
-    def _post(self, endpoint: str, body: bytes) -> tuple[Verdict, Mapping[str, Any]]:
-        body = b'{"apptoken":%b,%b' % (self._app_token, body[1:])
-        reply = self._http.post(endpoint, body, _HEADERS)
+    def _ask(self, question: Mapping[str, Any]) -> tuple[Verdict, Mapping[str, Any]]:
+        return self._post(self._task_endpoint, orjson.dumps(question), "list/task")
+
+    def _post(self, endpoint: str, body: bytes, call: str) -> tuple[Verdict, Mapping[str, Any]]:
+        """Sends a body, and once more with a new proof where the first was refused.
+
+        Args:
+            endpoint: Address of the call.
+            body: The body without the credential.
+            call: Method and model, as the user knows them.
+        """
+        for again in (True, False):
+            proof = self._auth.proof()
+            if isinstance(proof, Verdict):
+                return proof, {}
+            verdict, envelope = self._send(endpoint, body, proof)
+            denied = verdict.answer is Answer.DENIED
+            # under HTTP 200 it stands in `code`
+            status = verdict.code if verdict.status == 200 else verdict.status
+            if not (again and denied and status == 401 and self._auth.renew(proof)):
+                break
+        if denied:
+            verdict = replace(verdict, advice=self._auth.advice(status, call))
+        return verdict, envelope
+
+    def _send(self, endpoint: str, body: bytes, proof: Proof) -> tuple[Verdict, Mapping[str, Any]]:
+        headers = {**_HEADERS, **proof.headers}
+        signed = b"".join((b"{", proof.members, memoryview(body)[1:])) if proof.members else body
+        reply = self._http.post(endpoint, signed, headers)
         if isinstance(reply, Verdict):
             return reply, {}
         return judge(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import requests
 from requests.adapters import HTTPAdapter
 
+from xtremepush_dlt.routes.certificates import NO_AUTHORITIES, judge_tls
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
 
@@ -55,16 +57,19 @@ class HttpSession:
             return Verdict(Answer.BUSY, unanswered_why="no connection within the time limit")
         except requests.ReadTimeout:
             return Verdict(Answer.UNANSWERED, unanswered_why="no answer within the time limit")
-        except requests.exceptions.SSLError:
-            return Verdict(
-                Answer.BUSY, unanswered_why="no secure connection (certificate not accepted)"
-            )
+        except requests.exceptions.SSLError as error:
+            return judge_tls(error, url)
         except requests.ConnectionError as error:
             if _never_sent(error):
                 return Verdict(Answer.BUSY, unanswered_why="no connection")
             return Verdict(Answer.UNANSWERED, unanswered_why="connection lost before the answer")
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
             return Verdict(Answer.UNANSWERED, unanswered_why="answer cut short")
+        except OSError:
+            # requests looks for the file of the authorities before it connects
+            if isinstance(session.verify, str) and not Path(session.verify).exists():
+                return NO_AUTHORITIES
+            raise
         return Reply(response.status_code, response.headers, response.content)
 
     def close(self) -> None:

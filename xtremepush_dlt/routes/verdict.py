@@ -42,6 +42,9 @@ class Answer(Enum):
     MISDIRECTED = "misdirected"
     """Nobody serves that path there: 404, 405, 410, or a redirect."""
 
+    UNTRUSTED = "untrusted"
+    """Not sent: the server's certificate does not prove who answers there."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -58,6 +61,8 @@ class Verdict:
         failed_at: Places in the request of the rows that were refused, after `PARTLY`; empty where
             the reply does not name them.
         unanswered_why: Name of the fault when there was no answer.
+        where: What answered, where it was not the API itself.
+        advice: What a person can check, in full sentences, where the route knows it.
     """
 
     answer: Answer
@@ -68,10 +73,16 @@ class Verdict:
     task_id: str | None = None
     failed_at: frozenset[int] = frozenset()
     unanswered_why: str = ""
+    where: str = ""
+    advice: str = ""
 
     @property
     def described(self) -> str:
         """The reply in words that carry no customer's value."""
+        return self._said + (f" at {self.where}" if self.where else "")
+
+    @property
+    def _said(self) -> str:
         if self.status is None:
             return self.unanswered_why or "no answer"
         if self.code is not None and self.code != self.status:
