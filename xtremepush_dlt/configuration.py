@@ -19,8 +19,10 @@ from xtremepush_dlt.ledger.companion import (
 )
 from xtremepush_dlt.mapping.known_attributes import KnownAttributes
 from xtremepush_dlt.routes.assumptions import (
+    REGIONS,
     ExternalApiAssumptions,
     OAuthAssumptions,
+    SegmentAssumptions,
     endpoint_url,
 )
 
@@ -108,8 +110,8 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
     report; `error` stops the run for the attribute and makes the row `invalid` for the value."""
 
     assumptions: Optional[dict[str, Any]] = None
-    """Overrides of what is assumed about Xtremepush, by name: see `ExternalApiAssumptions` and
-    `OAuthAssumptions` in `xtremepush_dlt.routes.assumptions`."""
+    """Overrides of what is assumed about Xtremepush, by name: see `ExternalApiAssumptions`,
+    `OAuthAssumptions` and `SegmentAssumptions` in `xtremepush_dlt.routes.assumptions`."""
 
     __recommended_sections__: ClassVar[tuple[str, str]] = ("destination", "xtremepush")
 
@@ -144,9 +146,19 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
                 "out for no limit."
             )
         endpoint_url(self.api_endpoint)
+        if (
+            self.credentials.kind == "segment_api_key"
+            and self.api_endpoint.strip().lower() in REGIONS
+        ):
+            raise ConfigurationError(
+                f"`api_endpoint` is `{self.api_endpoint}`, but with `segment_api_key` it has to be "
+                "the API Endpoint that Xtremepush shows beside the key under Settings > "
+                "Integrations > Segment: a URL."
+            )
         self.external_api()
         self.known()
         self.oauth()
+        self.segment()
         if not isinstance(self.ledger, (str, LedgerDestination)):
             raise ConfigurationError(
                 "`ledger` of the Xtremepush destination is the name of a dlt destination, or "
@@ -196,6 +208,14 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
         if self.known_attributes is None:
             return None
         return KnownAttributes(self.known_attributes, strict=self.unknown_attributes == "error")
+
+    def segment(self) -> SegmentAssumptions:
+        """What is assumed about the Segment route, with the user's overrides applied.
+
+        Raises:
+            ConfigurationError: If an override names no assumption.
+        """
+        return SegmentAssumptions.with_overrides(self.assumptions or {})
 
     def oauth(self) -> OAuthAssumptions:
         """What is assumed about OAuth 2.0, with the user's overrides applied.

@@ -36,8 +36,10 @@ from xtremepush_dlt.ledger.job import LedgerJob
 from xtremepush_dlt.ledger.tables import table_of_file
 from xtremepush_dlt.load_job import XtremepushLoadJob, package_of
 from xtremepush_dlt.mapping.actions import ACTIONS_HINT, action_from_hint
+from xtremepush_dlt.mapping.dialect import EXTERNAL_API
 from xtremepush_dlt.mapping.plan import TablePlan
 from xtremepush_dlt.mapping.planner import TableColumns, plan_table, require_consent
+from xtremepush_dlt.route_choice import dialect_of
 from xtremepush_dlt.shared import shared
 
 _Stored = TypeVar("_Stored")
@@ -151,7 +153,7 @@ class XtremepushClient(JobClientBase, WithStateSync):
                 plan = self._make_plan(name)
                 require_consent(plan)
                 self._warn_of_oblivion(name)
-                _refuse_deletion(plan)
+                _refuse_deletion(plan, self.config.external_api().delete_path)
                 for warning in plan.warnings:
                     logger.warning(warning)
         return tables
@@ -253,7 +255,12 @@ class XtremepushClient(JobClientBase, WithStateSync):
     def _make_plan(self, table: str) -> TablePlan:
         hints: list[dict[str, Any]] = self.schema.get_table(table).get(ACTIONS_HINT) or []  # type: ignore[assignment]  # a hint of ours, unknown to dlt's TypedDict
         actions = [action_from_hint(hint) for hint in hints]
-        return plan_table(self._columns(table), actions, known=self.config.known())
+        return plan_table(
+            self._columns(table),
+            actions,
+            dialect=dialect_of(self.config),
+            known=self.config.known(),
+        )
 
     def _columns(self, table: str) -> TableColumns:
         naming = self.schema.naming
@@ -280,12 +287,13 @@ class XtremepushClient(JobClientBase, WithStateSync):
         )
 
 
-def _refuse_deletion(plan: TablePlan) -> None:
-    if plan.deletes:
+def _refuse_deletion(plan: TablePlan, path: str) -> None:
+    if any(delete.dialect is EXTERNAL_API for delete in plan.deletes) and not path:
         raise MappingError(
             plan.table,
             "Some of its rows would delete a profile, but the path for that is not documented for "
-            "the External API and deletion over it is not supported yet.",
-            "Remove delete(...) and the hint `hard_delete`, and leave deleted rows out with "
-            "resource.add_filter(...).",
+            "the External API, so deletion is off.",
+            "Ask Xtremepush for the path and set `delete_path` in "
+            "[destination.xtremepush.assumptions], use the Segment route (`segment_api_key`), or "
+            "remove delete(...) and the hint `hard_delete`.",
         )

@@ -15,7 +15,7 @@ from dlt.common.destination.client import (
 from dlt.common.json import json
 
 from xtremepush_dlt.delivery.courier import Courier
-from xtremepush_dlt.delivery.journal import read_records
+from xtremepush_dlt.delivery.journal import pipeline_name_of, read_records
 from xtremepush_dlt.delivery.receipts import Origin, Row, deliveries, undelivered
 from xtremepush_dlt.ledger.tables import DELIVERIES, UNDELIVERED, file_table
 
@@ -109,8 +109,3 @@ class XtremepushLoadJob(RunnableLoadJob, HasFollowupJobs):
 def package_of(file_path: str) -> Path:
     """The folder of the load package that a load file is in."""
     return Path(file_path).parent.parent
-
-
-def pipeline_name_of(package: Path) -> str:
-    """The pipeline that a load package belongs to: dlt names the working folder after it."""
-    return package.parents[2].name

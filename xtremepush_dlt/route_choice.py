@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from xtremepush_dlt.configuration import XtremepushClientConfiguration
-from xtremepush_dlt.delivery.sender import Route
-from xtremepush_dlt.exceptions import ConfigurationError
+from xtremepush_dlt.delivery.route import Route
+from xtremepush_dlt.mapping.dialect import EXTERNAL_API, SEGMENT, Dialect
 from xtremepush_dlt.routes.assumptions import endpoint_url
-from xtremepush_dlt.routes.auth import AppToken, Auth, OAuth
+from xtremepush_dlt.routes.auth import AppToken, Auth, OAuth, SegmentKey
 from xtremepush_dlt.routes.external import ExternalRoute
 from xtremepush_dlt.routes.grants import ClientSecretGrant, Grant, SignedJwtGrant
+from xtremepush_dlt.routes.segment import SegmentRoute
 
 
 class OpenRoute(Route, Protocol):
@@ -27,23 +28,24 @@ def make_route(config: XtremepushClientConfiguration, auth: Auth) -> OpenRoute:
         config: Settings of the run.
         auth: What `make_auth` made of them; it may serve several routes.
     """
-    return ExternalRoute(endpoint_url(config.api_endpoint), auth, config.external_api())
+    url = endpoint_url(config.api_endpoint)
+    if config.credentials.kind == "segment_api_key":
+        return SegmentRoute(url, auth, config.segment())
+    return ExternalRoute(url, auth, config.external_api())
+
+
+def dialect_of(config: XtremepushClientConfiguration) -> Dialect:
+    """How calls look on the way that the credentials choose."""
+    return SEGMENT if config.credentials.kind == "segment_api_key" else EXTERNAL_API
 
 
 def make_auth(config: XtremepushClientConfiguration) -> Auth:
-    """The credential in use.
-
-    Raises:
-        ConfigurationError: If there is no route for this kind of credentials.
-    """
+    """The credential in use."""
     credentials = config.credentials
     if credentials.kind == "app_token":
         return AppToken(str(credentials.app_token))
     if credentials.kind == "segment_api_key":
-        raise ConfigurationError(
-            "`segment_api_key` in [destination.xtremepush.credentials] is not supported yet. Use "
-            "`app_token`, or `client_id` with `client_secret` or `private_key`."
-        )
+        return SegmentKey(str(credentials.segment_api_key))
     url, api, assumed = endpoint_url(config.api_endpoint), config.external_api(), config.oauth()
     client_id = str(credentials.client_id)
     grant: Grant

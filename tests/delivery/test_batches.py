@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from xtremepush_dlt.delivery.batches import (
     Batch,
+    call_batches,
     cut,
-    event_batches,
     profile_batches,
     unmerged,
 )
@@ -119,7 +119,7 @@ some_payloads = st.lists(
 def test_every_event_is_sent_on_its_own_and_in_its_place_even_of_the_same_user(
     payloads: list[Payload], most_records: int, most_bytes: int
 ) -> None:
-    batches = list(event_batches(load_of(payloads, events=True), most_records, most_bytes))
+    batches = list(call_batches(load_of(payloads, events=True), most_records, most_bytes))
     assert [json.loads(record) for batch in batches for record in batch.records] == payloads
     assert rows_of(batches) == list(range(len(payloads)))
     assert [row for batch in batches for row in batch.all_rows()] == list(range(len(payloads)))

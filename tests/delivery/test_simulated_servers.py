@@ -25,10 +25,12 @@ import pytest
 from xtremepush_dlt.delivery.crew import Consignment, Crew
 from xtremepush_dlt.delivery.journal import Journal, PassKey
 from xtremepush_dlt.delivery.lanes import Load
-from xtremepush_dlt.delivery.sender import Outgoing, Sender
+from xtremepush_dlt.delivery.route import Outgoing
+from xtremepush_dlt.delivery.sender import Sender
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle
 from xtremepush_dlt.mapping.payloads import Payload
+from xtremepush_dlt.routes.calls import Call, CallSource
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
 LANES = 8
@@ -176,8 +178,7 @@ class Server:
     """
 
     frame_bytes = 0
-    profile_endpoint = ""
-    event_endpoint = ""
+    imports = True
 
     def __init__(
         self,
@@ -194,7 +195,7 @@ class Server:
         self.in_flight = 0
         self.lock = threading.Lock()
 
-    def send_events(self, records: Sequence[bytes]) -> Verdict:
+    def send(self, call: Call, body: bytes) -> Verdict:
         began = self.clock()
         with self.lock:
             refusal = self.refusal()
@@ -204,7 +205,7 @@ class Server:
         verdict = refusal or GOOD
         with self.lock:
             self.in_flight -= refusal is None
-            self.arrivals.append(Arrival(tuple(records), began, self.clock(), verdict))
+            self.arrivals.append(Arrival((body,), began, self.clock(), verdict))
         return verdict
 
     def refusal(self) -> Verdict | None:
@@ -214,17 +215,16 @@ class Server:
     def encode_profile(self, payload: Payload) -> bytes:
         raise NotImplementedError
 
-    def encode_events(self, payloads: Iterable[Payload]) -> list[bytes]:
+    def encode_calls(
+        self, source: CallSource, payloads: Iterable[Payload], ids: Sequence[object]
+    ) -> list[bytes]:
         raise NotImplementedError
 
-    def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
+    def endpoint(self, call: Call) -> str:
         raise NotImplementedError
 
-    def profile_body(self, columns: Sequence[str], records: Sequence[bytes]) -> bytes:
-        raise AssertionError("bodies are not kept")
-
-    def event_body(self, records: Sequence[bytes]) -> bytes:
-        raise AssertionError("bodies are not kept")
+    def body(self, call: Call, columns: Sequence[str], records: Sequence[bytes]) -> bytes:
+        raise NotImplementedError
 
     def other_imports_run(self, known: Collection[str]) -> Verdict:
         raise AssertionError("nothing was imported")
@@ -364,7 +364,7 @@ def deliverer(
     def deliver(consignment: Consignment) -> None:
         for record in consignment.load.records:
             assert isinstance(record, bytes)
-            assert sender.request(Outgoing(partial(server.send_events, [record]), 1)) is GOOD
+            assert sender.request(Outgoing(partial(server.send, "track", record), 1)) is GOOD
 
     return deliver
 
@@ -414,7 +414,7 @@ class Simulation:
 def run_crew(server: Server, journal: Journal, events: int) -> None:
     """Delivers events on eight lanes in real time, as a courier does."""
     deliver = deliverer(server, journal, Throttle(LANES))
-    with Crew(LANES, 5, deliver) as crew:
+    with Crew(LANES, LANES, 5, deliver) as crew:
         for first in range(0, events // LANES, 5):
             for lane in range(LANES):
                 assert crew.hand_over(consignment(lane, first, 5))

@@ -16,6 +16,7 @@ import pytest
 
 from tests.keys import pem
 from tests.routes.recorder import Asked, Recorder
+from tests.routes.sending import hit, import_profiles
 from tests.sandbox.signing import private_key
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions, OAuthAssumptions
 from xtremepush_dlt.routes.auth import OAuth, Proof
@@ -238,8 +239,8 @@ def test_a_token_may_come_from_another_host(server: Recorder) -> None:
 def test_requests_show_the_token_in_the_header_and_nothing_in_the_body(server: Recorder) -> None:
     Office(server)
     route = route_of(server, by_secret(server))
-    route.send_profiles(("user_id",), [b'["1"]'])
-    route.send_events([b'{"user_id":"1"}'])
+    import_profiles(route, ("user_id",), [b'["1"]'])
+    hit(route, [b'{"user_id":"1"}'])
     route.look_up_task("7")
     route.close()
     assert server.paths()[0] == TOKEN_PATH
@@ -292,7 +293,7 @@ def test_a_token_is_renewed_before_it_ends_and_not_earlier(
 def test_a_401_renews_the_token_and_sends_once_more(server: Recorder) -> None:
     office = Office(server)
     office.revoked = {f"{TOKEN}-1"}
-    verdict = route_of(server, by_secret(server)).send_events([b"{}"])
+    verdict = hit(route_of(server, by_secret(server)), [b"{}"])
     assert verdict.answer is Answer.DELIVERED
     assert server.paths() == [TOKEN_PATH, "/api/external/hit/event"] * 2
     assert server.asked[1].body == server.asked[3].body
@@ -308,14 +309,14 @@ def test_a_401_in_the_envelope_of_a_200_renews_the_token_too(server: Recorder) -
         return usual(asked)
 
     server.answer = answer
-    assert route_of(server, by_secret(server)).send_events([b"{}"]).answer is Answer.DELIVERED
+    assert hit(route_of(server, by_secret(server)), [b"{}"]).answer is Answer.DELIVERED
     assert office.issued == 2
 
 
 def test_a_second_401_is_the_answer(server: Recorder) -> None:
     office = Office(server)
     office.revoked = {f"{TOKEN}-{number}" for number in range(9)}
-    verdict = route_of(server, by_secret(server)).send_events([b"{}"])
+    verdict = hit(route_of(server, by_secret(server)), [b"{}"])
     assert (verdict.answer, verdict.status, office.issued) == (Answer.DENIED, 401, 2)
     for part in ("api_endpoint", "expired", "client ID"):
         assert part in verdict.advice
@@ -338,7 +339,7 @@ def test_eight_threads_with_a_401_at_once_renew_once(server: Recorder) -> None:
     server.answer = answer
     routes = [route_of(server, auth) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        sent = [threads.submit(route.send_events, [b"{}"]) for route in routes]
+        sent = [threads.submit(hit, route, [b"{}"]) for route in routes]
         assert {future.result().answer for future in sent} == {Answer.DELIVERED}
     assert office.issued == 2
 
@@ -348,7 +349,7 @@ def test_an_app_token_that_is_refused_is_not_sent_again(server: Recorder) -> Non
 
     server.reply = (401, {"code": 401, "success": False})
     route = ExternalRoute(server.url, AppToken("tok"), ExternalApiAssumptions())
-    verdict = route.send_events([b"{}"])
+    verdict = hit(route, [b"{}"])
     assert verdict.answer is Answer.DENIED
     assert "`app_token`" in verdict.advice
     assert len(server.asked) == 1
@@ -361,8 +362,8 @@ def test_a_missing_scope_is_told_with_the_call_and_where_to_tick_it(server: Reco
     server.answer = lambda asked: (403, {"code": 403, "success": False})
     route = route_of(server, auth)
     for call, verdict in (
-        ("import/profile", route.send_profiles(("user_id",), [b'["1"]'])),
-        ("hit/event", route.send_events([b"{}"])),
+        ("import/profile", import_profiles(route, ("user_id",), [b'["1"]'])),
+        ("hit/event", hit(route, [b"{}"])),
         ("list/task", route.look_up_task("1")),
     ):
         assert verdict.answer is Answer.DENIED
@@ -407,7 +408,7 @@ def test_without_a_token_nothing_is_sent_and_the_verdict_says_what_can_be_done(
     make: Callable[[Recorder], OAuth], status: int, reply: Any, answer: Answer, server: Recorder
 ) -> None:
     server.reply = (status, reply)
-    verdict = route_of(server, make(server)).send_events([b"{}"])
+    verdict = hit(route_of(server, make(server)), [b"{}"])
     assert (verdict.answer, verdict.status) == (answer, status)
     assert "the token endpoint" in verdict.described
     assert server.paths() == [TOKEN_PATH]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.routes.recorder import Recorder
-from xtremepush_dlt.delivery.batches import event_batches, profile_batches
+from tests.routes.sending import EVENTS, hit, import_profiles
+from xtremepush_dlt.delivery.batches import call_batches, profile_batches
 from xtremepush_dlt.delivery.lanes import Load
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions
 from xtremepush_dlt.routes.auth import AppToken
@@ -34,7 +35,7 @@ def test_an_import_is_columns_and_rows_with_the_token_in_the_body(
         {"user_id": "2", "spent": None, "vip": False},
     ]
     rows = [route.encode_profile(profile) for profile in profiles]
-    verdict = route.send_profiles(("user_id", "spent", "vip"), rows)
+    verdict = import_profiles(route, ("user_id", "spent", "vip"), rows)
     assert verdict.answer is Answer.DELIVERED
     assert server.asked[0].path == "/api/external/import/profile"
     assert server.asked[0].headers["content-type"] == "application/json"
@@ -62,7 +63,7 @@ def test_events_are_hit_in_one_batch_with_the_token_in_the_body(
         }
         for number in range(3)
     ]
-    verdict = route.send_events(list(route.encode_events(events)))
+    verdict = hit(route, list(route.encode_calls(EVENTS, events, [])))
     assert verdict.answer is Answer.DELIVERED
     assert server.asked[0].path == "/api/external/hit/event"
     assert server.bodies() == [{"apptoken": TOKEN, "events": events}]
@@ -71,8 +72,8 @@ def test_events_are_hit_in_one_batch_with_the_token_in_the_body(
 def test_paths_are_assumptions(server: Recorder) -> None:
     assumed = ExternalApiAssumptions(profile_path="/a", event_path="/b", task_path="/c")
     route = ExternalRoute(server.url, AppToken(TOKEN), assumed)
-    route.send_profiles(("user_id",), [b'["1"]'])
-    route.send_events([b"{}"])
+    import_profiles(route, ("user_id",), [b'["1"]'])
+    hit(route, [b"{}"])
     route.look_up_task("1")
     route.close()
     assert server.paths() == ["/a", "/b", "/c"]
@@ -80,12 +81,12 @@ def test_paths_are_assumptions(server: Recorder) -> None:
 
 def test_a_refusal_under_200_is_a_refusal(server: Recorder, route: ExternalRoute) -> None:
     server.reply = (200, {"success": False, "code": 200, "error": "bad row"})
-    assert route.send_events([b"{}"]).answer is Answer.REFUSED
+    assert hit(route, [b"{}"]).answer is Answer.REFUSED
 
 
 def test_an_import_that_became_a_task_names_it(server: Recorder, route: ExternalRoute) -> None:
     server.reply = (202, {"success": True, "code": 202, "data": {"task_id": 99}})
-    verdict = route.send_profiles(("user_id",), [b'["1"]'])
+    verdict = import_profiles(route, ("user_id",), [b'["1"]'])
     assert (verdict.answer, verdict.task_id) == (Answer.ACCEPTED, "99")
 
 
@@ -193,8 +194,8 @@ def test_no_body_is_over_the_bytes_that_a_request_may_have_columns_included(
     )
     room = most - route.frame_bytes
     for batch in profile_batches(load, route.encode_profile, 1000, room):
-        route.send_profiles(batch.columns, batch.records)
-    load.records = [*route.encode_events(payloads)]
-    for batch in event_batches(load, 1000, room):
-        route.send_events(batch.records)
+        import_profiles(route, batch.columns, batch.records)
+    load.records = [*route.encode_calls(EVENTS, payloads, [])]
+    for batch in call_batches(load, 1000, room):
+        hit(route, batch.records)
     assert max(len(asked.body) for asked in server.asked) <= most

@@ -73,8 +73,8 @@ def cut(batch: Batch, most_records: int, most_bytes: int) -> Iterator[Batch]:
         first = end
 
 
-def event_batches(load: Load, most_records: int, most_bytes: int) -> Iterator[Batch]:
-    """Batches of events, in the order of the rows."""
+def call_batches(load: Load, most_records: int, most_bytes: int) -> Iterator[Batch]:
+    """Batches of calls that are sent as they are, in the order of the rows."""
     records = cast("list[bytes]", load.records)
     return cut(Batch(records, range(len(records))), most_records, most_bytes)
 

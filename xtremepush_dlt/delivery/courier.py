@@ -18,9 +18,10 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from xtremepush_dlt.delivery.breaker import Breaker
 from xtremepush_dlt.delivery.crew import Consignment, Crew
 from xtremepush_dlt.delivery.dispatch import Dispatcher
-from xtremepush_dlt.delivery.journal import Journal, PassKey, Progress
+from xtremepush_dlt.delivery.journal import Journal, PassKey, Progress, pipeline_name_of
 from xtremepush_dlt.delivery.lanes import Lanes, Made, Record
-from xtremepush_dlt.delivery.sender import Route, Sender
+from xtremepush_dlt.delivery.route import Route
+from xtremepush_dlt.delivery.sender import Sender
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle
 from xtremepush_dlt.delivery.versions import Versions
@@ -34,9 +35,16 @@ from xtremepush_dlt.mapping.plan import (
     TrackPlan,
     columns_of,
 )
+from xtremepush_dlt.routes.calls import Call, CallSource
 from xtremepush_dlt.routes.verdict import Answer
 
-IDENTIFY, TRACK = "identify", "track"
+_LANES_A_THREAD = 32
+"""Lanes for each thread where a request carries one call: the more there are, the less the last
+one keeps the others waiting. Where calls are joined in batches, they would be joined by fewer."""
+
+_SINGLES_AT_A_TIME = 20
+"""Calls of a lane that are handed over together where each is a request of its own."""
+
 _UNFINISHED = ("new_jobs", "started_jobs", "new_jobs")
 """Folders of unfinished files, in an order in which none is missed while dlt moves it."""
 
@@ -68,6 +76,7 @@ class Courier:
         versions: dict[tuple[str, int], Versions],
     ) -> None:
         self._package = package
+        self._pipeline_name = pipeline_name_of(package)
         self._route = route
         self._throttle = throttle
         self._settings = settings
@@ -89,13 +98,17 @@ class Courier:
         plan = self._plan_of(file.table_name)
         if plan is None:
             return
-        if plan.tracks:
+        if plan.tracks or plan.deletes:
             for other in self._unfinished_files():
                 self._identify(other)
         self._identify(file)
-        if plan.tracks:
-            with self._tables.setdefault(file.table_name, threading.Lock()):
-                self._pass(file, plan, TRACK, plan.tracks)
+        if plan.deletes:
+            for other in self._unfinished_files():
+                self._track(other)
+        self._track(file)
+        if plan.deletes:
+            with self._lock_of(file.table_name):
+                self._pass(file, plan, "delete", plan.deletes)
 
     def close(self) -> None:
         """Closes the journal."""
@@ -114,36 +127,53 @@ class Courier:
         if plan is not None and plan.identifies:
             # one file at a time: two tables may hold the same user
             with self._identifying:
-                self._settle_tasks(PassKey(file.job_id(), IDENTIFY))
-                self._pass(file, plan, IDENTIFY, plan.identifies)
+                if self._route.imports:
+                    self._settle_tasks(PassKey(file.job_id(), "identify"))
+                self._pass(file, plan, "identify", plan.identifies)
+
+    def _track(self, file: ParsedLoadJobFileName) -> None:
+        plan = self._plan_of(file.table_name)
+        if plan is not None and plan.tracks:
+            with self._lock_of(file.table_name):
+                self._pass(file, plan, "track", plan.tracks)
+
+    def _lock_of(self, table: str) -> threading.Lock:
+        return self._tables.setdefault(table, threading.Lock())
 
     def _pass(
         self,
         file: ParsedLoadJobFileName,
         plan: TablePlan,
-        phase: str,
+        call: Call,
         actions: Sequence[ActionPlan],
     ) -> None:
-        key = PassKey(file.job_id(), phase)
+        key = PassKey(file.job_id(), call)
         progress = self._journal.progress(key)
         if progress.ended:
             return
         labels = {action.index: action.label for action in actions}
         self._journal.write({"k": "began", "table": plan.table, "actions": [*labels.items()]}, key)
-        size = (
-            self._settings.profile_batch_size
-            if phase == IDENTIFY
-            else self._settings.event_batch_size
-        )
+        imports = call == "identify" and self._route.imports
+        size = self._settings.profile_batch_size if imports else self._settings.event_batch_size
+        most = size if self._route.imports and call != "delete" else 1
         batches = self._batches(file, columns_of(actions), plan.types)
-        first, fits = _peek(batches, size)
+        first, fits = _peek(batches, most)
         # a file that fits one request need not be spread over lanes
-        lanes = 1 if fits else self._settings.lanes
-        sender = self._sender(key)
+        threads = 1 if fits else self._settings.lanes
+        lanes = threads if most > 1 else threads * _LANES_A_THREAD
+        size = min(size, _SINGLES_AT_A_TIME) if most == 1 else size
         dispatcher = Dispatcher(
-            key, lanes, self._route, sender, self._journal, self._breaker, self._settings
+            key,
+            call,
+            lanes,
+            most,
+            self._route,
+            self._sender(key),
+            self._journal,
+            self._breaker,
+            self._settings,
         )
-        deliver = dispatcher.deliver_profiles if phase == IDENTIFY else dispatcher.deliver_events
+        deliver = dispatcher.deliver_profiles if imports else dispatcher.deliver_calls
         on_lanes = Lanes(
             lanes,
             len(actions),
@@ -151,11 +181,11 @@ class Courier:
             progress.doubts() if self._settings.hold_unknown else None,
         )
         rows: int | None = None
-        with Crew(lanes, size, deliver) as crew:
+        with Crew(lanes, threads, size, deliver) as crew:
             rows = self._load(crew, on_lanes, size, chain(first, batches), plan.table, actions)
         if rows is None:
             return
-        self._check_counts(plan.table, phase, progress, rows, len(actions))
+        self._check_counts(plan.table, call, progress, rows, len(actions))
         self._journal.write({"k": "ended", "rows": rows}, key)
 
     def _load(
@@ -182,24 +212,28 @@ class Courier:
                     if not crew.hand_over(Consignment(lane, load, upto)):
                         return None
         end = rows * len(actions)
-        for lane, load in enumerate(on_lanes.loads):
+        # the longest first, so that no thread is left with it at the end
+        longest = sorted(enumerate(on_lanes.loads), key=lambda each: -len(each[1].sequences))
+        for lane, load in longest:
             if load and not crew.hand_over(Consignment(lane, load, end)):
                 return None
         return rows
 
     def _made(self, batch: ColumnBatch, table: str, action: ActionPlan) -> Made:
         calls = make_calls(batch, action, self._settings.reject_invalid)
+        if isinstance(action, IdentifyPlan) and action.version is not None:
+            newest = self._versions.setdefault((table, action.index), Versions())
+            older = newest.older(calls.users, written(batch, action.version)[0])
+            calls = without(calls, older)
+        ids = _event_ids(batch, action)
         records: Sequence[Record]
-        if isinstance(action, TrackPlan):
-            records = self._route.encode_events(calls.payloads)
-        else:
-            if isinstance(action, IdentifyPlan) and action.version is not None:
-                newest = self._versions.setdefault((table, action.index), Versions())
-                older = newest.older(calls.users, written(batch, action.version)[0])
-                calls = without(calls, older)
+        if isinstance(action, IdentifyPlan) and self._route.imports:
             # kept apart until it is known which rows of a user are merged
             records = [*calls.payloads]
-        return Made(action.index, calls, records, _event_ids(batch, action))
+        else:
+            source = CallSource(_call_of(action), self._pipeline_name, table, action.label)
+            records = self._route.encode_calls(source, calls.payloads, ids)
+        return Made(action.index, calls, records, ids)
 
     def _settle_tasks(self, waiting: PassKey) -> None:
         """Looks up the imports that a crash left behind, instead of sending them again.
@@ -245,12 +279,12 @@ class Courier:
         raise FileNotFoundError(file.job_id())
 
     def _check_counts(
-        self, table: str, phase: str, progress: Progress, rows: int, actions: int
+        self, table: str, call: Call, progress: Progress, rows: int, actions: int
     ) -> None:
         counted = progress.tally.rows()
         if counted != rows * actions:
             raise RowsUnaccountedError(
-                f"Table `{table}`: the {phase} outcomes add up to {counted}, but {rows} rows were "
+                f"Table `{table}`: the {call} outcomes add up to {counted}, but {rows} rows were "
                 f"offered to {actions} action(s). This is a fault of xtremepush_dlt; please "
                 "report it with the log. The load package stays pending."
             )
@@ -266,8 +300,14 @@ def _peek(batches: Iterator[ColumnBatch], rows: int) -> tuple[list[ColumnBatch],
     return first, True
 
 
+def _call_of(action: ActionPlan) -> Call:
+    if isinstance(action, IdentifyPlan):
+        return "identify"
+    return "track" if isinstance(action, TrackPlan) else "delete"
+
+
 def _event_ids(batch: ColumnBatch, action: ActionPlan) -> list[object]:
-    names = action.event_id if isinstance(action, TrackPlan) else ()
+    names = action.event_id
     if len(names) == 1:
         return batch.column(names[0])
     return list(zip(*(batch.column(name) for name in names), strict=True)) if names else []

@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from xtremepush_dlt.delivery.batches import Batch, event_batches, profile_batches, unmerged
+from xtremepush_dlt.delivery.batches import Batch, call_batches, profile_batches, unmerged
 from xtremepush_dlt.delivery.breaker import Breaker
 from xtremepush_dlt.delivery.crew import Consignment
 from xtremepush_dlt.delivery.journal import Journal, PassKey
 from xtremepush_dlt.delivery.lanes import Load, Record
 from xtremepush_dlt.delivery.outcomes import UNDELIVERED, Outcome, Tally
-from xtremepush_dlt.delivery.sender import Outgoing, Route, Sender
+from xtremepush_dlt.delivery.route import Outgoing, Route
+from xtremepush_dlt.delivery.sender import Sender
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.mapping.wire import encode_number
+from xtremepush_dlt.routes.calls import Call
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
 
@@ -34,7 +36,9 @@ class Dispatcher:
 
     Args:
         key: The pass.
+        call: The kind of its calls.
         lanes: Number of lanes of the pass.
+        most: Calls in one request at the most.
         route: Encodes and sends.
         sender: Sends until there is an answer.
         journal: Where outcomes are written down.
@@ -45,7 +49,9 @@ class Dispatcher:
     def __init__(
         self,
         key: PassKey,
+        call: Call,
         lanes: int,
+        most: int,
         route: Route,
         sender: Sender,
         journal: Journal,
@@ -53,7 +59,9 @@ class Dispatcher:
         settings: DeliverySettings,
     ) -> None:
         self._key = key
+        self._call = call
         self._lanes = lanes
+        self._most = most
         self._route = route
         self._sender = sender
         self._journal = journal
@@ -69,20 +77,17 @@ class Dispatcher:
         load = consignment.load
         settled: list[Settled] = []
         for batch in profile_batches(
-            load,
-            self._route.encode_profile,
-            self._settings.profile_batch_size,
-            self._most_bytes,
+            load, self._route.encode_profile, self._most, self._most_bytes
         ):
             for each in self._settle(batch, consignment):
                 self._breaker.note(each.outcome, len(each.batch), each.verdict.described)
                 settled.append(each)
         self._write(consignment.lane, load, settled, consignment.upto)
 
-    def deliver_events(self, consignment: Consignment) -> None:
-        """Hits the events of a consignment; outcomes are written down request by request."""
+    def deliver_calls(self, consignment: Consignment) -> None:
+        """Sends the calls of a consignment as they are; written down request by request."""
         load, reached = consignment.load, 0
-        for batch in event_batches(load, self._settings.event_batch_size, self._most_bytes):
+        for batch in call_batches(load, self._most, self._most_bytes):
             for settled in self._settle(batch, consignment):
                 upto = load.sequences[settled.batch.rows[-1]] + 1
                 self._write(consignment.lane, load, [settled], upto, reached)
@@ -133,38 +138,38 @@ class Dispatcher:
 
     def _send(self, batch: Batch, consignment: Consignment) -> Verdict:
         load = consignment.load
-        if batch.columns:
-            self._journal.write({"k": "importing"})
-            verdict = self._sender.request(
-                Outgoing(
-                    lambda: self._route.send_profiles(batch.columns, batch.records),
-                    len(batch),
-                    self._route.profile_endpoint,
-                    {load.actions[row] for row in batch.all_rows()},
-                    body=lambda: self._route.profile_body(batch.columns, batch.records),
-                )
-            )
+        body = self._route.body(self._call, batch.columns, batch.records)
+        outgoing = Outgoing(
+            lambda: self._route.send(self._call, body),
+            len(batch),
+            self._route.endpoint(self._call),
+            {load.actions[row] for row in batch.all_rows()},
+            body,
+            self._span(batch, consignment) if self._call == "track" else None,
+            is_import=bool(batch.columns),
+        )
+        if not outgoing.is_import:
+            verdict = self._sender.request(outgoing)
             if verdict.answer is Answer.ACCEPTED and verdict.task_id is not None:
-                return self._follow_import(batch, consignment, verdict.task_id)
-            self._journal.write({"k": "imported"})
+                # sent again after a crash, it does no harm
+                return self._sender.follow(verdict.task_id)
             return verdict
-        sequences = load.sequences
-        span = {
+        self._journal.write({"k": "importing"})
+        verdict = self._sender.request(outgoing)
+        if verdict.answer is Answer.ACCEPTED and verdict.task_id is not None:
+            return self._follow_import(batch, consignment, verdict.task_id)
+        self._journal.write({"k": "imported"})
+        return verdict
+
+    def _span(self, batch: Batch, consignment: Consignment) -> dict[str, int]:
+        """The lane and range of sequence numbers that a request is about."""
+        sequences = consignment.load.sequences
+        return {
             "lanes": self._lanes,
             "lane": consignment.lane,
             "first": sequences[batch.rows[0]],
             "end": sequences[batch.rows[-1]] + 1,
         }
-        return self._sender.request(
-            Outgoing(
-                lambda: self._route.send_events(batch.records),
-                len(batch),
-                self._route.event_endpoint,
-                {load.actions[row] for row in batch.rows},
-                span,
-                lambda: self._route.event_body(batch.records),
-            )
-        )
 
     def _follow_import(self, batch: Batch, consignment: Consignment, task_id: str) -> Verdict:
         load = consignment.load

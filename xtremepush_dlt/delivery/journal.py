@@ -202,6 +202,11 @@ class Journal:
         self._file.close()
 
 
+def pipeline_name_of(package: Path) -> str:
+    """The pipeline that a load package belongs to: dlt names the working folder after it."""
+    return package.parents[2].name
+
+
 def read_records(package: Path) -> list[Record]:
     """All records of a load package's journal; none if it has no journal.
 

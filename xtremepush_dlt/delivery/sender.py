@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from dlt.common.runtime import signals
 
 from xtremepush_dlt.delivery.journal import Journal, PassKey
 from xtremepush_dlt.delivery.refusals import refuse_terminal
+from xtremepush_dlt.delivery.route import Outgoing, Route
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle, backoff, leave_if_stopped
 from xtremepush_dlt.exceptions import XtremepushUnavailableError
-from xtremepush_dlt.mapping.payloads import Payload
 from xtremepush_dlt.routes.verdict import Answer, Verdict
 
 _DONE_OR_IN_DOUBT = (Answer.DELIVERED, Answer.PARTLY, Answer.UNANSWERED)
@@ -23,64 +22,6 @@ _DONE_OR_IN_DOUBT = (Answer.DELIVERED, Answer.PARTLY, Answer.UNANSWERED)
 
 _LOOK_UP_SECONDS = 0.2
 """How often a pause looks up whether the process is asked to stop."""
-
-
-class Route(Protocol):
-    """A way into Xtremepush: encodes calls, sends them once, says what the answer means."""
-
-    profile_endpoint: str
-    """Address that profiles are sent to."""
-
-    event_endpoint: str
-    """Address that events are sent to."""
-
-    frame_bytes: int
-    """Bytes of a request's body around its records."""
-
-    def encode_profile(self, payload: Payload) -> bytes:
-        """Encodes a profile, its values in the order of its columns."""
-
-    def encode_events(self, payloads: Iterable[Payload]) -> list[bytes]:
-        """Encodes events."""
-
-    def profile_body(self, columns: Sequence[str], records: Sequence[bytes]) -> bytes:
-        """The body of an import, without the credential."""
-
-    def event_body(self, records: Sequence[bytes]) -> bytes:
-        """The body of a request with events, without the credential."""
-
-    def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
-        """Sends encoded profiles that carry the same columns."""
-
-    def send_events(self, records: Sequence[bytes]) -> Verdict:
-        """Sends encoded events."""
-
-    def look_up_task(self, task_id: str) -> Verdict:
-        """Asks how an import task is doing; `ACCEPTED` while it runs."""
-
-    def other_imports_run(self, known: Collection[str]) -> Verdict:
-        """Asks for running import tasks that are not known here; `ACCEPTED` while one runs."""
-
-
-@dataclass(frozen=True, repr=False)
-class Outgoing:
-    """A request, as the sender needs to know it.
-
-    Attributes:
-        send: Sends it once.
-        rows: Calls in it; 0 for a question about a task.
-        endpoint: Address that it goes to.
-        actions: Indices of the actions that made the calls.
-        span: For events, the lane and range that are in doubt while it is under way.
-        body: Makes its body without the credential.
-    """
-
-    send: Callable[[], Verdict]
-    rows: int = 0
-    endpoint: str = ""
-    actions: Collection[int] = ()
-    span: Mapping[str, int] | None = None
-    body: Callable[[], bytes] | None = None
 
 
 class Sender:
@@ -205,7 +146,7 @@ class Sender:
             refuse_terminal(verdict)
             if answer not in (Answer.BUSY, Answer.UNANSWERED):
                 return verdict
-            if span is None and outgoing.rows and answer is Answer.UNANSWERED:
+            if outgoing.is_import and answer is Answer.UNANSWERED:
                 # the lost reply may have told of a task, and sent again the rows would overtake it
                 self.await_other_imports()
             if span is not None and answer is Answer.UNANSWERED and self._settings.hold_unknown:
@@ -239,8 +180,8 @@ class Sender:
                 "actions": sorted(outgoing.actions),
                 "endpoint": outgoing.endpoint,
             }
-            if outgoing.body is not None and self._settings.keep_payloads == "all":
-                record["body"] = outgoing.body().decode()
+            if self._settings.keep_payloads == "all":
+                record["body"] = outgoing.body.decode()
             self._journal.write(record, self._key, lazy=True)
         return number
 

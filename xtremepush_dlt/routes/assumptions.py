@@ -60,6 +60,11 @@ class ExternalApiAssumptions(Overridable):
     """Confirmed (section 6); that its rows can be selected by `id` is inferred from the sample's
     `"order": ["id DESC"]`. `info/task` is not confirmed at all."""
 
+    delete_path: str = ""
+    """Not documented (section 9.3): deletion over the External API is off until the path that
+    Xtremepush names is set here, such as `/api/external/delete/profile`. One request a user, with
+    `user_id` in the body."""
+
     task_id_places: tuple[str, ...] = ("data.task_id", "data.id", "model.id", "task_id", "id")
     """Where the 202 reply of an import may carry the task's id, tried in this order (section 4)."""
 
@@ -184,3 +189,20 @@ class OAuthAssumptions(Overridable):
                     + " or ".join(f"`{value}`" for value in known)
                     + "."
                 )
+
+
+@dataclass(frozen=True)
+class SegmentAssumptions(Overridable):
+    """Paths and times of the Segment route that are read from code, not documented."""
+
+    segment_handle_path: str = "/api/integration/segment/handle"
+    """From the code of Segment's own integration (section 3)."""
+
+    segment_delete_path: str = "/api/integration/segment/delete"
+    """From the code of Segment's own integration (section 3)."""
+
+    segment_connect_timeout_seconds: float = 10.0
+    """Seconds to wait for a connection; nothing is documented (section 10)."""
+
+    segment_read_timeout_seconds: float = 120.0
+    """Seconds to wait for an answer; nothing is documented (section 10)."""

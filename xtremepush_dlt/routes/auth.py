@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -90,6 +91,36 @@ class AppToken:
         return (
             f"It does not accept the credential. Check `app_token` {WHERE} and {REGION}. Projects "
             "created after mid-2026 have OAuth 2.0 instead: `client_id` and its secret or key."
+        )
+
+
+class SegmentKey:
+    """The API key of the Segment integration, as HTTP Basic (reference, section 3).
+
+    Args:
+        key: The key; it is the user name, and the password is empty.
+    """
+
+    member_bytes = 0
+
+    def __init__(self, key: str) -> None:
+        basic = base64.b64encode(f"{key}:".encode()).decode()
+        self._proof = Proof(headers={"Authorization": f"Basic {basic}"})
+
+    def proof(self) -> Proof:
+        """Always the same."""
+        return self._proof
+
+    def renew(self, refused: Proof) -> bool:  # noqa: ARG002  # the protocol's
+        """There is no other key."""
+        return False
+
+    def advice(self, status: int | None, call: str) -> str:  # noqa: ARG002  # the protocol's
+        """Names the setting to check."""
+        return (
+            f"It does not accept the key. Check `segment_api_key` {WHERE} and `api_endpoint` in "
+            "[destination.xtremepush]: Xtremepush shows both under Settings > Integrations > "
+            "Segment. An app token is no Segment API key."
         )
 
 

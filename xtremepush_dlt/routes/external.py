@@ -13,8 +13,16 @@ from xtremepush_dlt.mapping.payloads import Payload
 from xtremepush_dlt.mapping.wire import encode_number
 from xtremepush_dlt.routes.assumptions import ExternalApiAssumptions
 from xtremepush_dlt.routes.auth import Auth, Proof
+from xtremepush_dlt.routes.calls import Call, CallSource
 from xtremepush_dlt.routes.http import HttpSession, wall_clock
 from xtremepush_dlt.routes.verdict import Answer, Verdict, count, find, judge
+
+_NAMES: Mapping[Call, str] = {
+    "identify": "import/profile",
+    "track": "hit/event",
+    "delete": "the deletion of profiles",
+}
+"""Method and model of a call, as the user knows them."""
 
 _HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "Accept": "application/json"}
 
@@ -28,11 +36,16 @@ class ExternalRoute:
         assumptions: What is assumed about the API.
     """
 
+    imports = True
+
     def __init__(self, base_url: str, auth: Auth, assumptions: ExternalApiAssumptions) -> None:
         self._base_url = base_url
         self._auth = auth
-        self.profile_endpoint = base_url + assumptions.profile_path
-        self.event_endpoint = base_url + assumptions.event_path
+        self._paths: Mapping[Call, str] = {
+            "identify": assumptions.profile_path,
+            "track": assumptions.event_path,
+            "delete": assumptions.delete_path,
+        }
         self._task_endpoint = base_url + assumptions.task_path
         self._assumptions = assumptions
         self._http = HttpSession(
@@ -49,44 +62,46 @@ class ExternalRoute:
         """A row of an import; its values stand in the order of the payload's members."""
         return orjson.dumps([*payload.values()], default=encode_number)
 
-    def encode_events(self, payloads: Iterable[Payload]) -> list[bytes]:
-        """Items of `events`."""
+    def encode_calls(
+        self,
+        source: CallSource,  # noqa: ARG002  # the protocol's
+        payloads: Iterable[Payload],
+        ids: Sequence[object],  # noqa: ARG002  # the External API has no field for them
+    ) -> list[bytes]:
+        """Items of `events`, or deletions."""
         return list(map(partial(orjson.dumps, default=encode_number), payloads))
 
-    def profile_body(self, columns: Sequence[str], records: Sequence[bytes]) -> bytes:
-        """The body of an import, without the credential.
+    def endpoint(self, call: Call) -> str:
+        """Address that a kind of call is sent to."""
+        return self._base_url + self._paths[call]
+
+    def body(self, call: Call, columns: Sequence[str], records: Sequence[bytes]) -> bytes:
+        """The body of a request, without the credential (reference, sections 4, 5.2 and 9.3).
 
         Args:
-            columns: Names of the columns, `user_id` among them.
-            records: What `encode_profile` made.
+            call: The kind of the calls.
+            columns: For an import, names of the columns, `user_id` among them.
+            records: What `encode_profile` or `encode_calls` made.
         """
-        return b'{"columns":%b,"rows":[%b]}' % (orjson.dumps(columns), b",".join(records))
+        if call == "identify":
+            return b'{"columns":%b,"rows":[%b]}' % (orjson.dumps(columns), b",".join(records))
+        if call == "track":
+            return b'{"events":[%b]}' % b",".join(records)
+        (record,) = records
+        return record
 
-    def event_body(self, records: Sequence[bytes]) -> bytes:
-        """The body of a batch of events, without the credential.
+    def send(self, call: Call, body: bytes) -> Verdict:
+        """Sends a body once.
 
         Args:
-            records: What `encode_events` made.
+            call: The kind of its calls.
+            body: What `body` made.
         """
-        return b'{"events":[%b]}' % b",".join(records)
-
-    def send_profiles(self, columns: Sequence[str], records: Sequence[bytes]) -> Verdict:
-        """Imports profiles that carry the same columns (reference, section 4).
-
-        Args:
-            columns: Names of the columns, `user_id` among them.
-            records: What `encode_profile` made.
-        """
-        body = self.profile_body(columns, records)
-        return self._post(self.profile_endpoint, body, "import/profile")[0]
-
-    def send_events(self, records: Sequence[bytes]) -> Verdict:
-        """Hits events in one batch (reference, section 5.2).
-
-        Args:
-            records: What `encode_events` made.
-        """
-        return self._post(self.event_endpoint, self.event_body(records), "hit/event")[0]
+        verdict = self._post(self.endpoint(call), body, _NAMES[call])[0]
+        if call == "delete" and verdict.answer is Answer.MISDIRECTED and verdict.status == 404:
+            # nobody to delete says the same as nobody who deletes (reference, section 10)
+            return replace(verdict, answer=Answer.REFUSED)
+        return verdict
 
     def look_up_task(self, task_id: str) -> Verdict:
         """Asks how an import task is doing (reference, section 6).
