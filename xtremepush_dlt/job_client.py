@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from dlt.common import logger
 from dlt.common.configuration.container import Container
@@ -21,7 +21,7 @@ from dlt.common.destination.client import (
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema, TSchemaTables
-from dlt.common.schema.utils import is_dlt_table_or_column, new_table
+from dlt.common.schema.utils import new_table
 from dlt.common.storages.load_package import (
     LoadPackageStateInjectableContext,
     ParsedLoadJobFileName,
@@ -31,21 +31,13 @@ from dlt.destinations.job_impl import FinalizedLoadJob
 from xtremepush_dlt.configuration import XtremepushClientConfiguration
 from xtremepush_dlt.delivery.courier import Courier
 from xtremepush_dlt.delivery.report import report_of_package
-from xtremepush_dlt.exceptions import MappingError
 from xtremepush_dlt.ledger.job import LedgerJob
 from xtremepush_dlt.ledger.tables import table_of_file
 from xtremepush_dlt.load_job import XtremepushLoadJob, package_of
-from xtremepush_dlt.mapping.actions import ACTIONS_HINT, action_from_hint
-from xtremepush_dlt.mapping.dialect import EXTERNAL_API
-from xtremepush_dlt.mapping.plan import TablePlan
-from xtremepush_dlt.mapping.planner import TableColumns, plan_table, require_consent
-from xtremepush_dlt.route_choice import dialect_of
+from xtremepush_dlt.schema_plans import SchemaPlans
 from xtremepush_dlt.shared import shared
 
 _Stored = TypeVar("_Stored")
-
-_REPORTS_OF_DLT = ("_load_info", "_trace")
-"""Tables that Airflow's `save_load_info` and `save_trace_info` load into every destination."""
 
 
 class XtremepushClient(JobClientBase, WithStateSync):
@@ -64,6 +56,7 @@ class XtremepushClient(JobClientBase, WithStateSync):
         super().__init__(schema, config, capabilities)
         self.config: XtremepushClientConfiguration = config
         self._companion = config.companion()
+        self._plans = SchemaPlans(schema, config)
 
     def initialize_storage(
         self,
@@ -148,14 +141,12 @@ class XtremepushClient(JobClientBase, WithStateSync):
         jobs = list(new_jobs or ())
         tables: list[PreparedTableSchema] = super().verify_schema(only_tables, jobs)
         for name in sorted({job.table_name for job in jobs}):
-            if not self._is_passed_over(name):
-                self._refuse_disposition(name)
-                plan = self._make_plan(name)
-                require_consent(plan)
-                self._warn_of_oblivion(name)
-                _refuse_deletion(plan, self.config.external_api().delete_path)
-                for warning in plan.warnings:
-                    logger.warning(warning)
+            if not self._plans.passes_over(name):
+                table = self.prepare_load_table(name)
+                strategy = table.get("x-merge-strategy")
+                self._plans.check(
+                    name, str(table["write_disposition"]), str(strategy) if strategy else None
+                )
         return tables
 
     def create_load_job(
@@ -171,9 +162,9 @@ class XtremepushClient(JobClientBase, WithStateSync):
         if companion is not None:
             if (ledger_table := table_of_file(name)) is not None:
                 return LedgerJob(file_path, ledger_table, lambda: companion.for_tables(self.schema))
-            if self._is_internal(name):
+            if self._plans.is_internal(name):
                 return LedgerJob(file_path, name, lambda: companion.for_state(self.schema))
-        if self._is_passed_over(name):
+        if self._plans.passes_over(name):
             return FinalizedLoadJob(file_path)
         return XtremepushLoadJob(file_path, self.courier, companion is not None)
 
@@ -189,11 +180,7 @@ class XtremepushClient(JobClientBase, WithStateSync):
 
     def courier(self, file_path: str) -> AbstractContextManager[Courier]:
         """The courier of the load package that a file belongs to, for as long as it is needed."""
-        return shared.courier(package_of(file_path), self.config, self.plan_of)
-
-    def plan_of(self, table: str) -> TablePlan | None:
-        """The plan of a table; None for tables that are passed over."""
-        return None if self._is_passed_over(table) else self._make_plan(table)
+        return shared.courier(package_of(file_path), self.config, self._plans.of)
 
     def __enter__(self) -> XtremepushClient:  # noqa: PYI034  # typing.Self needs Python 3.11
         return self
@@ -214,86 +201,3 @@ class XtremepushClient(JobClientBase, WithStateSync):
                 return ask(cast("WithStateSync", client))
             except DestinationUndefinedEntity:
                 return None
-
-    def _is_passed_over(self, table: str) -> bool:
-        separator = self.schema.naming.PATH_SEPARATOR
-        root = table.split(separator, maxsplit=1)[0] if separator else table
-        return bool(self._is_internal(table) or root in _REPORTS_OF_DLT or table in _REPORTS_OF_DLT)
-
-    def _is_internal(self, name: str) -> bool:
-        prefix = self.schema._dlt_tables_prefix  # noqa: SLF001  # dlt's own destinations read it too
-        return bool(is_dlt_table_or_column(name, prefix))
-
-    def _warn_of_oblivion(self, name: str) -> None:
-        """Says what is lost with this machine, where nothing else remembers it."""
-        columns = self.schema.get_table(name)["columns"]
-        cursors = [column for column, hints in columns.items() if hints.get("incremental")]
-        if cursors and self._companion is None:
-            logger.warning(
-                f'Table `{name}` is read incrementally by `{cursors[0]}`, but `ledger` is "none": '
-                "how far it was read is known on this machine alone. On another one, or after "
-                "`pipeline.drop()` (Airflow and Dagster do that), all its rows are sent again and "
-                "trigger their campaigns again. Name a destination in `ledger` to remember it."
-            )
-
-    def _refuse_disposition(self, name: str) -> None:
-        table = self.prepare_load_table(name)
-        if table["write_disposition"] == "replace":
-            raise MappingError(
-                name,
-                "Its write disposition is `replace`, but what Xtremepush has is never replaced.",
-                'Use write_disposition="append", or "merge" with a primary key.',
-            )
-        strategy = table.get("x-merge-strategy")
-        if table["write_disposition"] == "merge" and strategy not in (None, "upsert"):
-            raise MappingError(
-                name,
-                f"Its merge strategy is `{strategy}`, but Xtremepush only updates or creates.",
-                'Use write_disposition={"disposition": "merge", "strategy": "upsert"}.',
-            )
-
-    def _make_plan(self, table: str) -> TablePlan:
-        hints: list[dict[str, Any]] = self.schema.get_table(table).get(ACTIONS_HINT) or []  # type: ignore[assignment]  # a hint of ours, unknown to dlt's TypedDict
-        actions = [action_from_hint(hint) for hint in hints]
-        return plan_table(
-            self._columns(table),
-            actions,
-            dialect=dialect_of(self.config),
-            known=self.config.known(),
-        )
-
-    def _columns(self, table: str) -> TableColumns:
-        naming = self.schema.naming
-        columns = self.schema.get_table(table)["columns"]
-        variants: dict[str, list[str]] = {}
-        for name, column in columns.items():
-            if column.get("variant"):
-                ending = f"v_{column['data_type']}"
-                for base in columns:
-                    if naming.shorten_fragments(base, ending) == name:
-                        variants.setdefault(base, []).append(name)
-        return TableColumns(
-            table,
-            types={name: column.get("data_type") for name, column in columns.items()},
-            variants=variants,
-            hard_delete=tuple(
-                name for name, column in columns.items() if column.get("hard_delete")
-            ),
-            internal=frozenset(name for name in columns if self._is_internal(name)),
-            primary_key=tuple(
-                name for name, column in columns.items() if column.get("primary_key")
-            ),
-            normalize=lambda name: (naming.normalize_identifier(name), naming.normalize_path(name)),
-        )
-
-
-def _refuse_deletion(plan: TablePlan, path: str) -> None:
-    if any(delete.dialect is EXTERNAL_API for delete in plan.deletes) and not path:
-        raise MappingError(
-            plan.table,
-            "Some of its rows would delete a profile, but the path for that is not documented for "
-            "the External API, so deletion is off.",
-            "Ask Xtremepush for the path and set `delete_path` in "
-            "[destination.xtremepush.assumptions], use the Segment route (`segment_api_key`), or "
-            "remove delete(...) and the hint `hard_delete`.",
-        )
