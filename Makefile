@@ -9,10 +9,10 @@ KILLS ?= 200
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos test-floor clean
+.PHONY: help demo test check bench chaos test-floor test-orchestrators clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: .venv/.installed ## sync a messy DuckDB warehouse to a local Xtremepush, then only what changed
 	@.venv/bin/python -m pipelines.demo
@@ -34,8 +34,12 @@ chaos: .venv/.installed ## 200 SIGKILLs over 30 trials with faults; what the san
 test-floor: .venv-floor/.installed ## the suite with the oldest dlt that is supported
 	.venv-floor/bin/python -m pytest
 
+test-orchestrators: .venv-airflow/.installed .venv-dagster/.installed ## the sync under the real Airflow and the real Dagster
+	.venv-airflow/bin/python -m pytest tests/orchestrators/airflow
+	.venv-dagster/bin/python -m pytest tests/orchestrators/dagster
+
 clean: ## remove what these targets made
-	rm -rf .venv .venv-floor .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed once, and again when pyproject.toml changes. The stamp comes last, so that an
@@ -45,6 +49,13 @@ clean: ## remove what these targets made
 
 .venv-floor/.installed: pyproject.toml
 	$(call install,.venv-floor,"dlt==1.30.0")
+
+# each pins much of what the other, and the tools, want newer: one environment for each
+.venv-airflow/.installed: pyproject.toml
+	$(call install,.venv-airflow,"apache-airflow==3.3.2")
+
+.venv-dagster/.installed: pyproject.toml
+	$(call install,.venv-dagster,"dagster-dlt==0.29.27")
 
 define install
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -32,6 +32,8 @@ def changed_rows(table: str, cursor: str) -> DltResource:
         table=table,
         # Arrow all the way from the database: several times faster than Python rows
         backend="pyarrow",
+        # orchestrators load this file often: the warehouse is asked only when a run needs it
+        defer_table_reflect=True,
         incremental=dlt.sources.incremental(
             cursor,
             # the oldest first, so that a user's events arrive in the order they happened
@@ -99,10 +101,20 @@ def refunds() -> DltResource:
     )
 
 
+PIPELINE_NAME = "warehouse_to_xtremepush"  # the ledger knows the cursors by this name
+
+
+# the section is where the settings of the warehouse stand
+@dlt.source(name=PIPELINE_NAME, section="sql_database")
+def warehouse() -> tuple[DltResource, ...]:
+    """All that is synced; `airflow_dag.py` and `dagster_definitions.py` take it from here."""
+    return customers(), orders(), refunds()
+
+
 def main() -> None:
     """Runs the sync and prints what became of every row."""
-    pipeline = dlt.pipeline("warehouse_to_xtremepush", destination="xtremepush")
-    pipeline.run([customers(), orders(), refunds()])
+    pipeline = dlt.pipeline(PIPELINE_NAME, destination="xtremepush")
+    pipeline.run(warehouse())
     print(delivery_report(pipeline))
 
 
