@@ -30,6 +30,7 @@ from dlt.destinations.job_impl import FinalizedLoadJob
 
 from xtremepush_dlt.configuration import XtremepushClientConfiguration
 from xtremepush_dlt.delivery.courier import Courier
+from xtremepush_dlt.delivery.outcomes import UNDELIVERED
 from xtremepush_dlt.delivery.report import report_of_package
 from xtremepush_dlt.ledger.job import LedgerJob
 from xtremepush_dlt.ledger.tables import table_of_file
@@ -169,14 +170,20 @@ class XtremepushClient(JobClientBase, WithStateSync):
         return XtremepushLoadJob(file_path, self.courier, companion is not None)
 
     def complete_load(self, load_id: str) -> None:
-        """Commits the state of the pipeline, and logs the report of a package that is delivered."""
+        """Commits the state of the pipeline, and logs the report of a package that is delivered.
+
+        It is a warning where a row was not delivered: by default dlt logs nothing below that, and
+        an orchestrator's task log may be all that is left of the run.
+        """
         if self._companion is not None:
             with self._companion.for_state(self.schema) as client:
                 client.complete_load(load_id)
         storage = Container()[LoadPackageStateInjectableContext].storage
         package = Path(storage.storage.make_full_path(storage.get_package_path(load_id)))
         shared.forget(package)
-        logger.info(f"Xtremepush, load package {load_id}:\n{report_of_package(package)}")
+        report = report_of_package(package, loaded=True)
+        log = logger.warning if any(map(report.count, UNDELIVERED)) else logger.info
+        log(f"Xtremepush, load package {load_id}:\n{report}")
 
     def courier(self, file_path: str) -> AbstractContextManager[Courier]:
         """The courier of the load package that a file belongs to, for as long as it is needed."""

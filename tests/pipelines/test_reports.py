@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import dlt
@@ -47,6 +49,12 @@ def test_a_report_counts_by_table_action_and_outcome(desk: Desk) -> None:
     assert report.count("delivered") == 5
     assert report.count("delivered", table="customers") == 3
     assert report.count(Outcome.SKIPPED, table="orders") == 2
+    assert report.outcomes("orders") == {
+        **dict.fromkeys(["merged", "invalid", "rejected", "unknown"], 0),
+        "delivered": 2,
+        "skipped": 2,
+    }
+    assert report.outcomes()["delivered"] == 5
     assert (report.offered, report.complete, report.requests, report.retries) == (7, True, 2, 0)
     assert report.seconds > 0
     assert 0 < report.latency(0.5) <= report.latency(0.95)
@@ -68,22 +76,42 @@ def test_a_report_prints_as_a_table(desk: Desk) -> None:
         assert word in text
 
 
-def test_the_report_is_in_the_log_too(
-    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import logging
-
+@pytest.fixture
+def logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[int], str]]:
+    """What dlt has logged, at a level or above; dlt's own level is INFO meanwhile."""
     monkeypatch.setenv("RUNTIME__LOG_LEVEL", "INFO")
     of_dlt = logging.getLogger("dlt")
     of_dlt.addHandler(caplog.handler)
-    try:
-        caplog.set_level(logging.INFO, logger="dlt")
-        report = desk.deliver(customers())
-    finally:
-        of_dlt.removeHandler(caplog.handler)
-    logged = "\n".join(record.getMessage() for record in caplog.records)
+    caplog.set_level(logging.INFO, logger="dlt")
+    yield lambda level: "\n".join(
+        record.getMessage() for record in caplog.records if record.levelno >= level
+    )
+    of_dlt.removeHandler(caplog.handler)
+
+
+def test_the_report_is_in_the_log_too(desk: Desk, logged: Callable[[int], str]) -> None:
+    report = desk.deliver(customers())
     table = str(report).splitlines()[:3]
-    assert all(line in logged for line in table)
+    assert all(line in logged(logging.INFO) for line in table)
+    assert "Not complete" not in logged(logging.INFO)
+    assert table[0] not in logged(logging.WARNING), "a run without trouble is no warning"
+
+
+@pytest.mark.parametrize("outcome", ["invalid", "rejected"])
+def test_a_row_that_was_not_delivered_is_a_warning_which_dlt_logs_by_default(
+    make_desk: MakeDesk, logged: Callable[[int], str], outcome: str
+) -> None:
+    desk = make_desk(faults=Faults(poison_users=frozenset({"poison"})))
+    bad = {"user_id": "poison" if outcome == "rejected" else None, "n": 2}
+    rows = dlt.resource([{"user_id": "u1", "n": 1}, bad], name="customers")
+    report = desk.deliver(xtremepush_adapter(rows, identify()))
+    assert report.count(outcome) == 1
+    warned = logged(logging.WARNING)
+    assert all(line in warned for line in str(report).splitlines()[:3])
+    assert f"1 {outcome} customers" in warned
+    assert "poison" not in warned
 
 
 def test_a_run_without_rows_has_an_empty_report(desk: Desk) -> None:

@@ -80,6 +80,10 @@ class DeliveryReport:
             if table in (None, action.table)
         )
 
+    def outcomes(self, table: str | None = None) -> dict[str, int]:
+        """Rows by the name of their outcome, all six of them, of one table or of all."""
+        return {outcome.value: self.count(outcome, table) for outcome in Outcome}
+
     def latency(self, share: float) -> float:
         """Seconds within which a share of the requests was answered; 0 if there were none."""
         if not self.latencies:
@@ -138,13 +142,14 @@ def delivery_report(pipeline: dlt.Pipeline) -> DeliveryReport:
     return _report(folders)
 
 
-def report_of_package(package: Path) -> DeliveryReport:
+def report_of_package(package: Path, loaded: bool = False) -> DeliveryReport:
     """The report over one load package.
 
     Args:
         package: Folder of the load package.
+        loaded: Whether its jobs are known to be done, though dlt has not put it away yet.
     """
-    return _report([package])
+    return _report([package], loaded)
 
 
 def _load_ids_of_last_run(pipeline: dlt.Pipeline) -> list[str]:
@@ -157,14 +162,14 @@ def _load_ids_of_last_run(pipeline: dlt.Pipeline) -> list[str]:
     return [load_id for load_id in dict.fromkeys([*ids, *pending]) if load_id in known]
 
 
-def _report(folders: Iterable[Path]) -> DeliveryReport:
+def _report(folders: Iterable[Path], all_loaded: bool = False) -> DeliveryReport:
     actions: dict[tuple[str, str], ActionReport] = {}
     latencies: list[float] = []
     load_ids: list[str] = []
     retries, seconds, complete = 0, 0.0, True
     for folder in folders:
         records = read_records(folder)
-        loaded = folder.parent.name == "loaded"
+        loaded = all_loaded or folder.parent.name == "loaded"
         if not records and loaded:
             continue  # a package that held nothing for Xtremepush
         load_ids.append(folder.name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 from dlt.common.destination import AnyDestination, Destination
@@ -26,6 +28,9 @@ NO_LEDGER = "none"
 
 DEFAULT_LEDGER = "filesystem"
 """dlt destination that needs no further package."""
+
+_FOLDER_OF_A_TASK = re.compile(r"dlt_[0-9a-f]{16}")
+"""Name of the folder that dlt's Airflow helper makes, for dlt's data and for local files."""
 
 
 class LedgerDestination:
@@ -121,7 +126,8 @@ def companion_of(ledger: str | LedgerDestination) -> Companion | None:
         ledger: Name or type of a dlt destination, a destination, or `none`.
 
     Raises:
-        ConfigurationError: If it names no destination, or one that cannot hold a ledger.
+        ConfigurationError: If it names no destination, or one that cannot hold a ledger, or one
+            that would be lost with the run.
     """
     if isinstance(ledger, LedgerDestination):
         return Companion(ledger.destination)
@@ -129,14 +135,15 @@ def companion_of(ledger: str | LedgerDestination) -> Companion | None:
         return None
     try:
         destination: Any = Destination.from_reference(ledger)
-        if ledger == DEFAULT_LEDGER and not _has_bucket(destination):
-            destination = Destination.from_reference(ledger, bucket_url=active().local_dir)
+        homeless = ledger == DEFAULT_LEDGER and not _has_bucket(destination)
     except DestinationException as error:
         raise ConfigurationError(
             f"`ledger` is `{ledger}`, which is no dlt destination here ({type(error).__name__}). "
             "Use the name of an installed destination, such as `duckdb`, `postgres` or "
             "`filesystem`, or `none`."
         ) from error
+    if homeless:
+        destination = Destination.from_reference(ledger, bucket_url=_local_folder())
     return Companion(destination)
 
 
@@ -148,6 +155,23 @@ def _quiet(destination: AnyDestination) -> AnyDestination:
     quiet = copy(destination)
     quiet.config_params = {setting: False, **destination.config_params}
     return quiet
+
+
+def _local_folder() -> str:
+    """The local directory of dlt.
+
+    Raises:
+        ConfigurationError: If it is the one that dlt's Airflow helper makes anew for each task.
+    """
+    folder: str = active().local_dir
+    if folder == active().data_dir and _FOLDER_OF_A_TASK.fullmatch(Path(folder).name):
+        raise ConfigurationError(
+            "The ledger would stand in the folder that dlt's Airflow helper makes anew for each "
+            "task, and the next one would send everything again. Name a place that lasts: `ledger` "
+            'in [destination.xtremepush], such as "postgres", or `bucket_url` in '
+            '[destination.filesystem]. `ledger = "none"` does without.'
+        )
+    return folder
 
 
 def _has_bucket(destination: AnyDestination) -> bool:
