@@ -35,11 +35,11 @@ test-floor: .venv-floor/.installed ## the suite with the oldest dlt that is supp
 	.venv-floor/bin/python -m pytest
 
 test-orchestrators: .venv-airflow/.installed .venv-dagster/.installed ## the sync under the real Airflow and the real Dagster
-	.venv-airflow/bin/python -m pytest tests/orchestrators/airflow
-	.venv-dagster/bin/python -m pytest tests/orchestrators/dagster
+	.venv-airflow/bin/python -m pytest tests/orchestrators/test_airflow.py
+	.venv-dagster/bin/python -m pytest tests/orchestrators/test_dagster.py
 
 clean: ## remove what these targets made
-	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-floor .venv-airflow .venv-dagster .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed once, and again when pyproject.toml changes. The stamp comes last, so that an
