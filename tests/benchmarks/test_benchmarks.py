@@ -13,6 +13,7 @@ from tests.benchmarks import contender
 from tests.benchmarks.__main__ import (
     CONTENDERS,
     SOURCES,
+    TARGETS,
     Entry,
     bare_server,
     table,
@@ -35,7 +36,7 @@ def test_every_contender_runs_with_both_sources_and_its_figures_stand_in_the_tab
     for source in SOURCES:
         for name in CONTENDERS:
             assert f"| {source} | {name} |" in result.stdout
-    assert result.stdout.count(" source, ") == 2
+    assert result.stdout.count(" source, ") == len(TARGETS)
 
 
 def test_the_bare_server_counts_rows_bytes_and_requests_however_they_are_cut() -> None:
@@ -75,8 +76,12 @@ def test_dict_and_arrow_source_hold_the_same_rows_of_ten_columns() -> None:
 
 
 def test_a_target_counts_as_reached_from_its_ratio_on_and_not_below() -> None:
-    def figures(ours_dict: float, ours_arrow: float) -> dict[Entry, list[float]]:
+    def figures(
+        ours_dict: float, ours_arrow: float, without: float = 1.0
+    ) -> dict[Entry, list[float]]:
         return {
+            Entry("dict", "without ledger"): [ours_dict * without],
+            Entry("arrow", "without ledger"): [ours_arrow * without],
             Entry("dict", "no-op sink"): [100.0, 90.0, 999.0],
             Entry("dict", "plain requests"): [50.0],
             Entry("dict", "xtremepush"): [ours_dict],
@@ -85,6 +90,11 @@ def test_a_target_counts_as_reached_from_its_ratio_on_and_not_below() -> None:
             Entry("arrow", "xtremepush"): [ours_arrow],
         }
 
-    assert [line.split(":")[0] for line in verdicts(figures(90.0, 250.0))] == ["reached"] * 2
-    assert [line.split(":")[0] for line in verdicts(figures(89.0, 249.0))] == ["MISSED"] * 2
+    def words(*of: float) -> list[str]:
+        return [line.split(":")[0] for line in verdicts(figures(*of))]
+
+    assert words(90.0, 250.0) == ["reached"] * 4
+    assert words(89.0, 249.0) == ["MISSED"] * 2 + ["reached"] * 2
+    assert words(90.0, 250.0, 1.14) == ["reached"] * 4
+    assert words(90.0, 250.0, 1.16) == ["reached"] * 2 + ["MISSED"] * 2
     assert "| dict | xtremepush | 90 | 90 to 90 | 0.90 | 1.80 |" in table(figures(90.0, 250.0))
