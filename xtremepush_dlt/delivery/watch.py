@@ -1,0 +1,144 @@
+"""The watch: what is delivered to users some of whose rows were not, lest a replay undo it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from xtremepush_dlt.delivery.batches import Batch
+from xtremepush_dlt.delivery.lanes import Load
+from xtremepush_dlt.delivery.outcomes import Outcome
+from xtremepush_dlt.mapping.plan import ActionPlan, TrackPlan
+from xtremepush_dlt.mapping.stored import StoredPlan, names_of
+
+REPLAYABLE = (Outcome.REJECTED, Outcome.UNKNOWN)
+"""Outcomes of rows that may be sent again as they were."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the ledger knows.
+
+    Attributes:
+        users: Users with a row that was not delivered, may be replayed and writes attributes.
+        superseding: Moment of the last delivery in microseconds, by user and attribute.
+    """
+
+    users: Collection[str] = ()
+    superseding: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+class Watch:
+    """Remembers whom to watch, for one load package.
+
+    Nothing is asked before a call writes attributes, and nothing is done for a row while there is
+    nobody to watch.
+
+    Args:
+        look_up: Reads the ledger; None if no row can ever be replayed.
+    """
+
+    def __init__(self, look_up: Callable[[], Memory] | None = None) -> None:
+        self._look_up = look_up
+        self._asked = threading.Lock()
+        self._superseding: Mapping[str, Mapping[str, int]] | None = None
+        self.users: set[str] = set()
+
+    def begin(self, actions: Iterable[ActionPlan | StoredPlan]) -> None:
+        """Reads the ledger before the first call that writes attributes.
+
+        Args:
+            actions: What is about to be delivered.
+
+        Raises:
+            LedgerError: If it cannot be read; dlt tries again.
+        """
+        with self._asked:
+            if (
+                self._look_up is not None
+                and self._superseding is None
+                and any(map(_writes_attributes, actions))
+            ):
+                memory = self._look_up()
+                self.users.update(memory.users)
+                self._superseding = memory.superseding
+
+    def superseded(self, user: str, since: int) -> Collection[str]:
+        """Attributes that were delivered to a user since a moment in microseconds."""
+        known = (self._superseding or {}).get(user, {})
+        return {name for name, at in known.items() if at >= since}
+
+    def add(self, call: str, undelivered: Iterable[Mapping[str, Any]]) -> None:
+        """Watches the users of rows that were not delivered.
+
+        Args:
+            call: The kind of the calls.
+            undelivered: The rows, as the journal has them.
+        """
+        if self._look_up is not None:
+            self.users.update(
+                row["user"] for row in undelivered if row["user"] and _may_be_replayed(call, row)
+            )
+
+    def note(self, call: str, load: Load, delivered: Iterable[Batch]) -> list[dict[str, Any]]:
+        """What was delivered to users who are watched.
+
+        Args:
+            call: The kind of the calls.
+            load: Where they come from.
+            delivered: What was delivered.
+
+        Returns:
+            An entry for each row: its sequence number, action, user and attributes.
+        """
+        if not self.users:
+            return []
+        return [
+            {
+                "sequence": load.sequences[row],
+                "action": load.actions[row],
+                "user": load.users[row],
+                "names": [*names],
+            }
+            for batch in delivered
+            for row in batch.all_rows()
+            if load.users[row] in self.users and (names := names_of(call, load.records[row]))
+        ]
+
+
+def rank(*entries: Iterable[dict[str, Any]]) -> None:
+    """Numbers the entries of each user, where they have several, in the order of their rows.
+
+    What is written down together has one moment; whether a value was delivered before or after a
+    row that was not is told by the rank.
+
+    Args:
+        *entries: Entries of one record of the journal; those of a rank above 0 get it.
+    """
+    ranks: Counter[str] = Counter()
+    for entry in sorted(
+        (entry for kind in entries for entry in kind), key=lambda entry: int(entry["sequence"])
+    ):
+        user = entry["user"]
+        if user is not None:
+            if ranks[user]:
+                entry["rank"] = ranks[user]
+            ranks[user] += 1
+
+
+def _writes_attributes(action: ActionPlan | StoredPlan) -> bool:
+    if isinstance(action, TrackPlan):
+        return bool(action.user_attributes)
+    return True
+
+
+def _may_be_replayed(call: str, row: Mapping[str, Any]) -> bool:
+    payload = row["payload"]
+    return (
+        payload is not None
+        and row["outcome"] in {outcome.value for outcome in REPLAYABLE}
+        and bool(names_of(call, payload.encode()))
+    )
