@@ -25,18 +25,18 @@ class Choice:
     def remarks(self) -> list[str]:
         """What a user should know about the rows that are not sent, a sentence each."""
         told = {
-            Standing.DOUBTFUL: "may have arrived: add --unknown to send them again all the same.",
+            Standing.DOUBTFUL: "May have arrived, and not replayed without --unknown: {}.",
             Standing.INVALID: (
-                "cannot be replayed, because they are invalid: mend them at their source; a row "
-                "comes again when it changes there."
+                "Invalid, and cannot be replayed: {}. Mend the source: a row comes again when it "
+                "changes there."
             ),
             Standing.WITHOUT_PAYLOAD: (
-                'cannot be replayed, because `ledger_payloads` was "none": nothing was kept of '
-                "them."
+                "Cannot be replayed, because the ledger keeps no payload of them: {}. Set "
+                '`ledger_payloads` to "undelivered" for the rows to come.'
             ),
         }
         return [
-            f"{rows_(self.left[standing])} {what}"
+            what.format(rows_(self.left[standing]))
             for standing, what in told.items()
             if self.left[standing]
         ]
