@@ -120,7 +120,7 @@ def _not_in_ledger(table: str, why: str) -> str:
 
 def _not_read(table: str, why: str) -> str:
     return (
-        f"The ledger's table `{table}` could not be read: {why}. Check the destination that "
+        f"The ledger (`{table}`) could not be read: {why}. Check the destination that "
         "`ledger` in [destination.xtremepush] names, and run again."
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,9 @@ from xtremepush_dlt.mapping.stored import StoredPlan, names_of
 
 REPLAYABLE = (Outcome.REJECTED, Outcome.UNKNOWN)
 """Outcomes of rows that may be sent again as they were."""
+
+_FRESH_SECONDS = 60
+"""How long what the ledger said counts, within one load package."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,26 @@ class Watch:
 
     Args:
         look_up: Reads the ledger; None if no row can ever be replayed.
+        clock: Seconds of a clock that never goes back.
     """
 
-    def __init__(self, look_up: Callable[[], Memory] | None = None) -> None:
+    def __init__(
+        self,
+        look_up: Callable[[], Memory] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._look_up = look_up
-        self._asked = threading.Lock()
-        self._superseding: Mapping[str, Mapping[str, int]] | None = None
+        self._clock = clock
+        self._asking = threading.Lock()
+        self._asked_at: float | None = None
+        self._superseding: Mapping[str, Mapping[str, int]] = {}
         self.users: set[str] = set()
 
-    def begin(self, actions: Iterable[ActionPlan | StoredPlan]) -> None:
+    def begin(self, actions: Sequence[ActionPlan | StoredPlan]) -> None:
         """Reads the ledger before the first call that writes attributes.
+
+        It is read again when some time has passed, because a package may wait for its next run,
+        and before each pass of a replay, which goes by what was delivered until then.
 
         Args:
             actions: What is about to be delivered.
@@ -56,19 +70,23 @@ class Watch:
         Raises:
             LedgerError: If it cannot be read; dlt tries again.
         """
-        with self._asked:
+        if self._look_up is None or not any(map(_writes_attributes, actions)):
+            return
+        with self._asking:
+            now = self._clock()
             if (
-                self._look_up is not None
-                and self._superseding is None
-                and any(map(_writes_attributes, actions))
+                self._asked_at is None
+                or now - self._asked_at > _FRESH_SECONDS
+                or any(isinstance(action, StoredPlan) for action in actions)
             ):
                 memory = self._look_up()
                 self.users.update(memory.users)
                 self._superseding = memory.superseding
+                self._asked_at = now
 
     def superseded(self, user: str, since: int) -> Collection[str]:
         """Attributes that were delivered to a user since a moment in microseconds."""
-        known = (self._superseding or {}).get(user, {})
+        known = self._superseding.get(user, {})
         return {name for name, at in known.items() if at >= since}
 
     def add(self, call: str, undelivered: Iterable[Mapping[str, Any]]) -> None:

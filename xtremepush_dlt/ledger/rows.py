@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,11 +16,34 @@ from dlt.destinations.fs_client import FSClientBase
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from xtremepush_dlt.exceptions import LedgerError
-from xtremepush_dlt.ledger.tables import KEYS
+from xtremepush_dlt.ledger.tables import KEYS, LEDGER
 
 Row = dict[str, Any]
 
+OpenLedger = Callable[[], JobClientBase]
+"""Makes a client of the companion that knows the ledger's tables."""
+
 _GZIP = b"\x1f\x8b"
+
+
+@contextmanager
+def reading(open_ledger: OpenLedger) -> Iterator[JobClientBase]:
+    """A client to read the ledger with, for as long as the context.
+
+    Args:
+        open_ledger: Makes it.
+
+    Raises:
+        LedgerError: If there is no connection.
+    """
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(open_ledger())
+        except Exception as error:
+            # no row has been seen yet that the text could quote
+            why = f"{type(error).__name__}: {error}"
+            raise LedgerError(LEDGER, why, reading=True) from error
+        yield client
 
 
 def read_rows(

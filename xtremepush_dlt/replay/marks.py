@@ -12,9 +12,8 @@ from typing import Any
 import orjson
 
 from xtremepush_dlt.ledger.loading import load_rows
-from xtremepush_dlt.ledger.rows import Row, read_rows
+from xtremepush_dlt.ledger.rows import OpenLedger, Row, read_rows, reading
 from xtremepush_dlt.ledger.tables import REPLAYS
-from xtremepush_dlt.replay.undelivered import OpenLedger
 
 BEGAN, ENDED = "began", "ended"
 
@@ -62,7 +61,7 @@ class Marks:
             LedgerError: If the ledger cannot be read.
         """
         where = {"pipeline_name": [self._pipeline_name], "outcome": [BEGAN, ENDED]}
-        with self._open_ledger() as client:
+        with reading(self._open_ledger) as client:
             rows = read_rows(client, REPLAYS, where)
         ended = {row["replay_id"] for row in rows if row["outcome"] == ENDED}
         return {row["replay_id"]: _mark(row, ended) for row in rows if row["outcome"] == BEGAN}

@@ -19,14 +19,14 @@ from dlt.common.destination.client import JobClientBase
 from xtremepush_dlt.delivery.outcomes import Outcome
 from xtremepush_dlt.exceptions import ReplayRefusedError
 from xtremepush_dlt.ledger.reading import companion_of
-from xtremepush_dlt.ledger.rows import read_rows
+from xtremepush_dlt.ledger.rows import OpenLedger, read_rows, reading
 from xtremepush_dlt.ledger.tables import REPLAYS
 from xtremepush_dlt.mapping.stored import TRACK
 from xtremepush_dlt.replay.choice import Choice, choose, rows_
 from xtremepush_dlt.replay.lock import locked
 from xtremepush_dlt.replay.marks import Mark, Marks
 from xtremepush_dlt.replay.source import replay_name, replay_resources
-from xtremepush_dlt.replay.undelivered import OpenLedger, read_undelivered
+from xtremepush_dlt.replay.undelivered import read_undelivered
 
 _OWN_REPLAY = "xtremepush_replay_id"
 """Key of the pipeline's local state: the replay that began on this machine and has not ended."""
@@ -228,6 +228,6 @@ def _may_have_been_sent(open_ledger: OpenLedger, name: str, dead: Mark) -> list[
 
 
 def _outcomes(open_ledger: OpenLedger, replay_id: str) -> Counter[Outcome]:
-    with open_ledger() as client:
+    with reading(open_ledger) as client:
         rows = read_rows(client, REPLAYS, {"replay_id": [replay_id]})
     return Counter(Outcome(row["outcome"]) for row in rows if row["undelivered_id"] is not None)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 import orjson
-from dlt.common.destination.client import JobClientBase
 
 from xtremepush_dlt.delivery.outcomes import Outcome
 from xtremepush_dlt.delivery.receipts import microseconds_of
 from xtremepush_dlt.delivery.watch import REPLAYABLE, Memory
-from xtremepush_dlt.ledger.rows import read_rows
+from xtremepush_dlt.ledger.rows import OpenLedger, read_rows, reading
 from xtremepush_dlt.ledger.tables import REPLAYS, SUPERSEDING, UNDELIVERED
 from xtremepush_dlt.mapping.stored import TRACK, names_of
-
-OpenLedger = Callable[[], JobClientBase]
-"""Makes a client of the companion that knows the ledger's tables."""
 
 CLOSING = (Outcome.DELIVERED, Outcome.MERGED, Outcome.SKIPPED, Outcome.UNKNOWN)
 """Outcomes of a replay after which a row is not replayed again."""
@@ -73,7 +69,7 @@ def read_undelivered(open_ledger: OpenLedger, pipeline_name: str) -> list[Undeli
         LedgerError: If the ledger cannot be read.
     """
     of_pipeline = {"pipeline_name": [pipeline_name]}
-    with open_ledger() as client:
+    with reading(open_ledger) as client:
         closed = _closed(read_rows(client, REPLAYS, of_pipeline))
         rows = [_row(row, closed) for row in read_rows(client, UNDELIVERED, of_pipeline)]
     return sorted(rows, key=_in_order)
@@ -90,7 +86,7 @@ def read_memory(open_ledger: OpenLedger, of_replay: bool) -> Memory:
         LedgerError: If the ledger cannot be read.
     """
     outcomes = {"outcome": [outcome.value for outcome in REPLAYABLE]}
-    with open_ledger() as client:
+    with reading(open_ledger) as client:
         rows = read_rows(client, UNDELIVERED, outcomes)
         closed = _closed(read_rows(client, REPLAYS)) if rows else ()
         delivered = read_rows(client, SUPERSEDING) if rows and of_replay else ()
