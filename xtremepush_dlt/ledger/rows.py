@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from dlt.common.destination.client import JobClientBase
@@ -38,7 +38,8 @@ def reading(open_ledger: OpenLedger) -> Iterator[JobClientBase]:
     """
     with ExitStack() as stack:
         try:
-            client = stack.enter_context(open_ledger())
+            opening = cast("AbstractContextManager[JobClientBase]", open_ledger())
+            client = stack.enter_context(opening)
         except Exception as error:
             # no row has been seen yet that the text could quote
             why = f"{type(error).__name__}: {error}"

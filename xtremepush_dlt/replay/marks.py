@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from xtremepush_dlt.ledger.job import writing
 from xtremepush_dlt.ledger.loading import load_rows
 from xtremepush_dlt.ledger.rows import OpenLedger, Row, read_rows, reading
 from xtremepush_dlt.ledger.tables import REPLAYS
@@ -120,7 +121,7 @@ class Marks:
         batch = [*rows]
         if batch:
             # no two marks share a file, whoever writes them
-            with self._open_ledger() as client:
+            with writing(REPLAYS), self._open_ledger() as client:
                 load_rows(client, REPLAYS, batch[0]["replay_id"], secrets.token_hex(5), [batch])
 
 

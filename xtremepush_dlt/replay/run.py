@@ -18,6 +18,7 @@ from dlt.common.destination.client import JobClientBase
 
 from xtremepush_dlt.delivery.outcomes import Outcome
 from xtremepush_dlt.exceptions import ReplayRefusedError
+from xtremepush_dlt.ledger.job import writing
 from xtremepush_dlt.ledger.reading import companion_of
 from xtremepush_dlt.ledger.rows import OpenLedger, read_rows, reading
 from xtremepush_dlt.ledger.tables import REPLAYS
@@ -122,7 +123,8 @@ def replay(
             choice = choose(read_undelivered(open_ledger, name), table, unknown)
             if dry_run or not choice.rows:
                 return ReplayReport(choice, dry_run=dry_run)
-            companion.make_tables(schema)
+            with writing(REPLAYS):
+                companion.make_tables(schema)
             _refuse_others(name, marks, None)
             own = secrets.token_hex(8)
             sibling.set_local_state_val(_OWN_REPLAY, own)
@@ -173,7 +175,7 @@ def _settle_own(sibling: dlt.Pipeline, marks: Marks) -> str | None:
         return own
     if sibling.has_pending_data:
         # another machine took it over: what is left of it is no longer ours to send
-        sibling.drop_pending_packages()
+        sibling.abort_packages()
     if mark is not None and not mark.ended:
         marks.end(own)
     sibling.set_local_state_val(_OWN_REPLAY, None)
