@@ -233,7 +233,7 @@ class Courier:
 
     def _made(self, batch: ColumnBatch, table: str, action: ActionPlan | StoredPlan) -> Made:
         if isinstance(action, StoredPlan):
-            return self._restored(batch, action)
+            return self._restored(batch, table, action)
         calls = make_calls(batch, action, self._settings.reject_invalid)
         if isinstance(action, IdentifyPlan) and action.version is not None:
             newest = self._versions.setdefault((table, action.index), Versions())
@@ -249,13 +249,15 @@ class Courier:
             records = self._route.encode_calls(source, calls.payloads, ids)
         return Made(action.index, calls, records, ids)
 
-    def _restored(self, batch: ColumnBatch, action: StoredPlan) -> Made:
+    def _restored(self, batch: ColumnBatch, table: str, action: StoredPlan) -> Made:
         """Calls that were made before, without what was delivered since."""
-        calls, empty = stored_calls(batch, action, self._watch.superseded)
+        calls, empty = stored_calls(batch, action, self._route.imports, self._watch.superseded)
+        ids = batch.column(ID)
         records: Sequence[Record] = [*calls.payloads]
-        if action.call == TRACK:
-            records = self._route.encode_events(calls.payloads)
-        return Made(action.index, calls, records, batch.column(ID), empty)
+        if action.call != "identify" or not self._route.imports:
+            source = CallSource(action.call, self._pipeline_name, table, action.label)
+            records = self._route.encode_calls(source, calls.payloads, ids)
+        return Made(action.index, calls, records, ids, empty)
 
     def _settle_tasks(self, waiting: PassKey) -> None:
         """Looks up the imports that a crash left behind, instead of sending them again.

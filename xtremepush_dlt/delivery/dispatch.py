@@ -241,7 +241,7 @@ class Dispatcher:
                     "outcome": refused.outcome.value,
                 }
             )
-        self._watch.add(self._key.phase, undelivered)
+        self._watch.add(self._call, undelivered)
         named = self._named(delivered, load, silent.refused)
         rank(undelivered, named.get("superseding", ()))
         self._journal.write(
@@ -267,7 +267,7 @@ class Dispatcher:
     ) -> dict[str, Any]:
         """What has to be known of single rows beside those that were not delivered."""
         named: dict[str, Any] = {}
-        if superseding := self._watch.note(self._key.phase, load, delivered):
+        if superseding := self._watch.note(self._call, load, delivered):
             named["superseding"] = superseding
         if self._name_merged:
             named["merged"] = [

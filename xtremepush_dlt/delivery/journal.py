@@ -20,6 +20,7 @@ import orjson
 from xtremepush_dlt.delivery.lanes import lane_of
 from xtremepush_dlt.delivery.outcomes import Tally
 from xtremepush_dlt.exceptions import JournalDamagedError
+from xtremepush_dlt.mapping.stored import StoredCall
 from xtremepush_dlt.mapping.wire import encode_number
 
 JOURNAL_NAME = "xtremepush_journal.jsonl"
@@ -142,7 +143,7 @@ class Journal:
         self._progress: dict[PassKey, Progress] = {}
         self.known_tasks: set[str] = set()
         self.imports_in_doubt = 0
-        self.open_calls: list[tuple[str, Record]] = []
+        self.open_calls: list[tuple[StoredCall, Record]] = []
         intact = 0
         for record, behind in _read(self._path):
             intact = behind

@@ -13,10 +13,12 @@ from xtremepush_dlt.delivery.batches import Batch
 from xtremepush_dlt.delivery.lanes import Load
 from xtremepush_dlt.delivery.outcomes import Outcome
 from xtremepush_dlt.mapping.plan import ActionPlan, TrackPlan
-from xtremepush_dlt.mapping.stored import StoredPlan, names_of
+from xtremepush_dlt.mapping.stored import StoredCall, StoredPlan, names_of
 
 REPLAYABLE = (Outcome.REJECTED, Outcome.UNKNOWN)
 """Outcomes of rows that may be sent again as they were."""
+
+_REPLAYABLE_NAMES = {outcome.value for outcome in REPLAYABLE}
 
 _FRESH_SECONDS = 60
 """How long what the ledger said counts, within one load package."""
@@ -27,11 +29,13 @@ class Memory:
     """What the ledger knows.
 
     Attributes:
-        users: Users with a row that was not delivered, may be replayed and writes attributes.
+        users: Users with a row that was not delivered and may be replayed.
+        writing: Those among them whose rows write attributes.
         superseding: Moment of the last delivery in microseconds, by user and attribute.
     """
 
     users: Collection[str] = ()
+    writing: Collection[str] = ()
     superseding: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
@@ -56,7 +60,8 @@ class Watch:
         self._asking = threading.Lock()
         self._asked_at: float | None = None
         self._superseding: Mapping[str, Mapping[str, int]] = {}
-        self.users: set[str] = set()
+        self._users: set[str] = set()
+        self._writing: set[str] = set()
 
     def begin(self, actions: Sequence[ActionPlan | StoredPlan]) -> None:
         """Reads the ledger before the first call that writes attributes.
@@ -80,7 +85,8 @@ class Watch:
                 or any(isinstance(action, StoredPlan) for action in actions)
             ):
                 memory = self._look_up()
-                self.users.update(memory.users)
+                self._users.update(memory.users)
+                self._writing.update(memory.writing)
                 self._superseding = memory.superseding
                 self._asked_at = now
 
@@ -89,19 +95,25 @@ class Watch:
         known = self._superseding.get(user, {})
         return {name for name, at in known.items() if at >= since}
 
-    def add(self, call: str, undelivered: Iterable[Mapping[str, Any]]) -> None:
+    def add(self, call: StoredCall, undelivered: Iterable[Mapping[str, Any]]) -> None:
         """Watches the users of rows that were not delivered.
 
         Args:
             call: The kind of the calls.
             undelivered: The rows, as the journal has them.
         """
-        if self._look_up is not None:
-            self.users.update(
-                row["user"] for row in undelivered if row["user"] and _may_be_replayed(call, row)
-            )
+        if self._look_up is None:
+            return
+        for row in undelivered:
+            user, payload = row["user"], row["payload"]
+            if user and payload is not None and row["outcome"] in _REPLAYABLE_NAMES:
+                self._users.add(user)
+                if names_of(call, payload.encode()):
+                    self._writing.add(user)
 
-    def note(self, call: str, load: Load, delivered: Iterable[Batch]) -> list[dict[str, Any]]:
+    def note(
+        self, call: StoredCall, load: Load, delivered: Iterable[Batch]
+    ) -> list[dict[str, Any]]:
         """What was delivered to users who are watched.
 
         Args:
@@ -112,7 +124,9 @@ class Watch:
         Returns:
             An entry for each row: its sequence number, action, user and attributes.
         """
-        if not self.users:
+        # an event takes nothing from a profile that is still there
+        watched = self._users if call == "delete" else self._writing
+        if not watched:
             return []
         return [
             {
@@ -123,7 +137,7 @@ class Watch:
             }
             for batch in delivered
             for row in batch.all_rows()
-            if load.users[row] in self.users and (names := names_of(call, load.records[row]))
+            if load.users[row] in watched and (names := names_of(call, load.records[row]))
         ]
 
 
@@ -151,12 +165,3 @@ def _writes_attributes(action: ActionPlan | StoredPlan) -> bool:
     if isinstance(action, TrackPlan):
         return bool(action.user_attributes)
     return True
-
-
-def _may_be_replayed(call: str, row: Mapping[str, Any]) -> bool:
-    payload = row["payload"]
-    return (
-        payload is not None
-        and row["outcome"] in {outcome.value for outcome in REPLAYABLE}
-        and bool(names_of(call, payload.encode()))
-    )

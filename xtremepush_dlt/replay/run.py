@@ -22,7 +22,6 @@ from xtremepush_dlt.ledger.job import writing
 from xtremepush_dlt.ledger.reading import companion_of
 from xtremepush_dlt.ledger.rows import OpenLedger, read_rows, reading
 from xtremepush_dlt.ledger.tables import REPLAYS
-from xtremepush_dlt.mapping.stored import TRACK
 from xtremepush_dlt.replay.choice import Choice, choose, rows_
 from xtremepush_dlt.replay.lock import locked
 from xtremepush_dlt.replay.marks import Mark, Marks
@@ -226,7 +225,7 @@ def _take_over(open_ledger: OpenLedger, name: str, marks: Marks) -> None:
 
 def _may_have_been_sent(open_ledger: OpenLedger, name: str, dead: Mark) -> list[str]:
     rows = choose(read_undelivered(open_ledger, name), dead.table, dead.unknown).rows
-    return [row.undelivered_id for row in rows if row.call == TRACK and row.settled_at <= dead.at]
+    return [row.undelivered_id for row in rows if row.call == "track" and row.settled_at <= dead.at]
 
 
 def _outcomes(open_ledger: OpenLedger, replay_id: str) -> Counter[Outcome]:

@@ -15,7 +15,7 @@ from xtremepush_dlt.delivery.receipts import microseconds_of
 from xtremepush_dlt.delivery.watch import REPLAYABLE, Memory
 from xtremepush_dlt.ledger.rows import OpenLedger, read_rows, reading
 from xtremepush_dlt.ledger.tables import REPLAYS, SUPERSEDING, UNDELIVERED
-from xtremepush_dlt.mapping.stored import TRACK, names_of
+from xtremepush_dlt.mapping.stored import StoredCall, names_of
 
 CLOSING = (Outcome.DELIVERED, Outcome.MERGED, Outcome.SKIPPED, Outcome.UNKNOWN)
 """Outcomes of a replay after which a row is not replayed again."""
@@ -48,7 +48,7 @@ class UndeliveredRow:
     pipeline_name: str
     table_name: str
     action: str
-    call: str
+    call: StoredCall
     user_id: str | None
     event_id: str | None
     outcome: Outcome
@@ -91,13 +91,9 @@ def read_memory(open_ledger: OpenLedger, of_replay: bool) -> Memory:
         closed = _closed(read_rows(client, REPLAYS)) if rows else ()
         delivered = read_rows(client, SUPERSEDING) if rows and of_replay else ()
     rows = [row for row in rows if row["undelivered_id"] not in closed]
-    users = {
-        row["user_id"]
-        for row in rows
-        if row["user_id"] is not None
-        and row["payload"] is not None
-        and names_of(row["call"], row["payload"].encode())
-    }
+    kept = [row for row in rows if row["user_id"] is not None and row["payload"] is not None]
+    users = {row["user_id"] for row in kept}
+    writing = {row["user_id"] for row in kept if names_of(row["call"], row["payload"].encode())}
     superseding: dict[str, dict[str, int]] = {}
     for row in delivered:
         if row["user_id"] in users:
@@ -105,7 +101,7 @@ def read_memory(open_ledger: OpenLedger, of_replay: bool) -> Memory:
             known = superseding.setdefault(row["user_id"], {})
             for name in orjson.loads(row["attributes"]):
                 known[name] = max(at, known.get(name, at))
-    return Memory(users, superseding)
+    return Memory(users, writing, superseding)
 
 
 def _closed(replays: Iterable[Mapping[str, Any]]) -> set[str]:
@@ -125,7 +121,7 @@ def _row(row: Mapping[str, Any], closed: set[str]) -> UndeliveredRow:
         standing = Standing.INVALID
     elif row["payload"] is None or row["user_id"] is None:
         standing = Standing.WITHOUT_PAYLOAD
-    elif outcome is Outcome.UNKNOWN and row["call"] == TRACK:
+    elif outcome is Outcome.UNKNOWN and row["call"] == "track":
         standing = Standing.DOUBTFUL
     else:
         standing = Standing.OPEN
