@@ -94,6 +94,7 @@ class Courier:
         self._watch = watch
         for call, row in self._journal.open_calls:
             watch.add(call, [row])
+        self._journal.open_calls.clear()
         self._identifying = threading.Lock()
         self._tables: dict[str, threading.Lock] = {}
 

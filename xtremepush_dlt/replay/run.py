@@ -16,7 +16,7 @@ from pathlib import Path
 import dlt
 from dlt.common.destination.client import JobClientBase
 
-from xtremepush_dlt.delivery.outcomes import Outcome
+from xtremepush_dlt.delivery.outcomes import UNDELIVERED, Outcome
 from xtremepush_dlt.exceptions import ReplayRefusedError
 from xtremepush_dlt.ledger.job import writing
 from xtremepush_dlt.ledger.reading import companion_of
@@ -39,12 +39,14 @@ class ReplayReport:
     Attributes:
         choice: The rows it took, and those it did not; empty for one that was resumed.
         outcomes: Rows by their new outcome; empty if nothing was sent.
+        reasons: Rows that were not delivered this time either, by outcome and reason.
         resumed: Whether it went on with a replay that was cut short.
         dry_run: Whether it only looked.
     """
 
     choice: Choice = field(default_factory=Choice)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    reasons: Counter[tuple[Outcome, str]] = field(default_factory=Counter)
     resumed: bool = False
     dry_run: bool = False
 
@@ -63,8 +65,10 @@ class ReplayReport:
         ended = ", ".join(f"{count:,} {outcome.value}" for outcome, count in self.outcomes.items())
         if ended:
             lines.append(f"Outcome: {ended}.")
-        if self.outcomes[Outcome.REJECTED]:
-            lines.append("Rejected rows stay open: mend the cause and replay again.")
+        for (outcome, reason), count in self.reasons.most_common():
+            lines.append(f"  {count:>6} {outcome.value}: {reason}")
+        if self.outcomes[Outcome.REJECTED] or self.outcomes[Outcome.INVALID]:
+            lines.append("Those not delivered stay open: mend the cause and replay again.")
         return "\n".join([head, *lines, *self.choice.remarks])
 
 
@@ -138,7 +142,7 @@ def replay(
                 _end(sibling, marks, own)
                 raise
             _end(sibling, marks, own)
-            return ReplayReport(choice, _outcomes(open_ledger, own))
+            return ReplayReport(choice, *_outcomes(open_ledger, own))
 
 
 @contextmanager
@@ -196,7 +200,8 @@ def _resume(
         return ReplayReport(resumed=True, dry_run=True)
     sibling.run()
     _end(sibling, marks, own)
-    return ReplayReport(outcomes=_outcomes(open_ledger, own), resumed=True)
+    outcomes, reasons = _outcomes(open_ledger, own)
+    return ReplayReport(outcomes=outcomes, reasons=reasons, resumed=True)
 
 
 def _end(sibling: dlt.Pipeline, marks: Marks, own: str) -> None:
@@ -228,7 +233,17 @@ def _may_have_been_sent(open_ledger: OpenLedger, name: str, dead: Mark) -> list[
     return [row.undelivered_id for row in rows if row.call == "track" and row.settled_at <= dead.at]
 
 
-def _outcomes(open_ledger: OpenLedger, replay_id: str) -> Counter[Outcome]:
+def _outcomes(
+    open_ledger: OpenLedger, replay_id: str
+) -> tuple[Counter[Outcome], Counter[tuple[Outcome, str]]]:
+    """What became of the rows of a replay, and why some were not delivered."""
     with reading(open_ledger) as client:
         rows = read_rows(client, REPLAYS, {"replay_id": [replay_id]})
-    return Counter(Outcome(row["outcome"]) for row in rows if row["undelivered_id"] is not None)
+    ended = [
+        (Outcome(row["outcome"]), row["reason"])
+        for row in rows
+        if row["undelivered_id"] is not None
+    ]
+    return Counter(outcome for outcome, _ in ended), Counter(
+        (outcome, reason) for outcome, reason in ended if outcome in UNDELIVERED and reason
+    )
