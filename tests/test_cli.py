@@ -147,7 +147,7 @@ def test_a_refusal_is_told_in_its_own_words_with_status_1(synced: Desk) -> None:
     synced.sandbox.set_faults(Faults(plan=(401, 401)))
     done = dlt_command("replay", "crm_sync")
     assert done.returncode == 1
-    assert "answered 401" in done.stderr.splitlines()[-1]
+    assert "answered HTTP 401" in done.stderr.splitlines()[-1]
     assert BAD not in done.stdout + done.stderr
     synced.sandbox.set_faults(Faults())
     done = dlt_command("replay", "crm_sync")
