@@ -85,15 +85,16 @@ class DeliveryInterruptedError(XtremepushTransientError):
 
 
 class LedgerError(XtremepushTransientError):
-    """The companion did not take what the ledger is to keep; dlt tries again.
+    """The companion did not take or give what the ledger keeps; dlt tries again.
 
     Args:
         table: Table of the ledger.
         why: Name of the fault, without a value of a row.
+        reading: Whether it did not give what it keeps.
     """
 
-    def __init__(self, table: str, why: str) -> None:
-        super().__init__(_not_in_ledger(table, why))
+    def __init__(self, table: str, why: str, reading: bool = False) -> None:
+        super().__init__(_not_read(table, why) if reading else _not_in_ledger(table, why))
 
 
 class LedgerRefusedError(XtremepushTerminalError):
@@ -115,3 +116,14 @@ def _not_in_ledger(table: str, why: str) -> str:
         "ledger has it too. Check the destination that `ledger` in [destination.xtremepush] "
         "names, and run again."
     )
+
+
+def _not_read(table: str, why: str) -> str:
+    return (
+        f"The ledger (`{table}`) could not be read: {why}. Check the destination that "
+        "`ledger` in [destination.xtremepush] names, and run again."
+    )
+
+
+class ReplayRefusedError(XtremepushTerminalError):
+    """A replay would not be safe now; nothing was sent."""

@@ -32,9 +32,12 @@ from xtremepush_dlt.configuration import XtremepushClientConfiguration
 from xtremepush_dlt.delivery.courier import Courier
 from xtremepush_dlt.delivery.outcomes import UNDELIVERED
 from xtremepush_dlt.delivery.report import report_of_package
+from xtremepush_dlt.delivery.watch import Memory
 from xtremepush_dlt.ledger.job import LedgerJob
 from xtremepush_dlt.ledger.tables import table_of_file
 from xtremepush_dlt.load_job import XtremepushLoadJob, package_of
+from xtremepush_dlt.replay.source import holds_replay
+from xtremepush_dlt.replay.undelivered import read_memory
 from xtremepush_dlt.schema_plans import SchemaPlans
 from xtremepush_dlt.shared import shared
 
@@ -187,7 +190,16 @@ class XtremepushClient(JobClientBase, WithStateSync):
 
     def courier(self, file_path: str) -> AbstractContextManager[Courier]:
         """The courier of the load package that a file belongs to, for as long as it is needed."""
-        return shared.courier(package_of(file_path), self.config, self._plans.of)
+        look_up: Callable[[], Memory] | None = None
+        if self._companion is not None and self.config.ledger_payloads != "none":
+            companion, package = self._companion, package_of(file_path)
+
+            def look_up() -> Memory:
+                return read_memory(
+                    lambda: companion.for_tables(self.schema), of_replay=holds_replay(package)
+                )
+
+        return shared.courier(package_of(file_path), self.config, self._plans.of, look_up)
 
     def __enter__(self) -> XtremepushClient:  # noqa: PYI034  # typing.Self needs Python 3.11
         return self

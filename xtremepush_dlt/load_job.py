@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import socket
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -16,8 +17,22 @@ from dlt.common.json import json
 
 from xtremepush_dlt.delivery.courier import Courier
 from xtremepush_dlt.delivery.journal import pipeline_name_of, read_records
-from xtremepush_dlt.delivery.receipts import Origin, Row, deliveries, undelivered
-from xtremepush_dlt.ledger.tables import DELIVERIES, UNDELIVERED, file_table
+from xtremepush_dlt.delivery.receipts import (
+    Origin,
+    Row,
+    deliveries,
+    replays,
+    superseding,
+    undelivered,
+)
+from xtremepush_dlt.ledger.tables import (
+    DELIVERIES,
+    REPLAYS,
+    SUPERSEDING,
+    UNDELIVERED,
+    file_table,
+)
+from xtremepush_dlt.replay.source import is_replay, read_replayed
 
 
 class ReceiptsFile(FollowupJobRequest):
@@ -92,10 +107,15 @@ class XtremepushLoadJob(RunnableLoadJob, HasFollowupJobs):
         records = read_records(package)
         file = self._parsed_file_name
         origin = Origin(pipeline_name_of(package), package.name, file.job_id())
-        made: Mapping[str, Iterable[Row]] = {
-            DELIVERIES: deliveries(records, origin),
-            UNDELIVERED: undelivered(records, origin),
-        }
+        made: dict[str, Iterable[Row]] = {DELIVERIES: deliveries(records, origin)}
+        if is_replay(file.table_name):
+            # its rows stand in the ledger already; what is new is their outcome
+            replayed = read_replayed(self._file_path)
+            made[REPLAYS] = replays(records, origin, replayed, socket.gethostname())
+            made[SUPERSEDING] = superseding(records, origin, replayed)
+        else:
+            made[UNDELIVERED] = undelivered(records, origin)
+            made[SUPERSEDING] = superseding(records, origin)
         requests: list[FollowupJobRequest] = []
         for table, rows in made.items():
             receipts = ReceiptsFile(package, table, file.file_id, rows)

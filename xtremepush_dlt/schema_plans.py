@@ -15,6 +15,8 @@ from xtremepush_dlt.mapping.actions import ACTIONS_HINT, action_from_hint
 from xtremepush_dlt.mapping.dialect import EXTERNAL_API
 from xtremepush_dlt.mapping.plan import TablePlan
 from xtremepush_dlt.mapping.planner import TableColumns, plan_table, require_consent
+from xtremepush_dlt.mapping.stored import StoredTable, plan_stored
+from xtremepush_dlt.replay.source import call_of, is_replay
 from xtremepush_dlt.route_choice import dialect_of
 
 _REPORTS_OF_DLT = ("_load_info", "_trace")
@@ -44,7 +46,7 @@ class SchemaPlans:
         root = table.split(separator, maxsplit=1)[0] if separator else table
         return bool(self.is_internal(table) or root in _REPORTS_OF_DLT or table in _REPORTS_OF_DLT)
 
-    def of(self, table: str) -> TablePlan | None:
+    def of(self, table: str) -> TablePlan | StoredTable | None:
         """The plan of a table; None for tables that are passed over.
 
         Raises:
@@ -52,6 +54,8 @@ class SchemaPlans:
         """
         if self.passes_over(table):
             return None
+        if is_replay(table):
+            return plan_stored(table, call_of(table))
         hints: list[dict[str, Any]] = self._schema.get_table(table).get(ACTIONS_HINT) or []  # type: ignore[assignment]  # a hint of ours, unknown to dlt's TypedDict
         return plan_table(
             self._columns(table),
@@ -72,7 +76,7 @@ class SchemaPlans:
             MappingError: If the rows cannot be delivered as they are meant.
         """
         plan = self.of(table)
-        if plan is None:
+        if not isinstance(plan, TablePlan):
             return
         _check_disposition(table, disposition, merge_strategy)
         require_consent(plan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from xtremepush_dlt.delivery.courier import Courier, PlanOf
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle
 from xtremepush_dlt.delivery.versions import Versions
+from xtremepush_dlt.delivery.watch import Memory, Watch
 from xtremepush_dlt.load_file import read_load_file
 from xtremepush_dlt.route_choice import OpenRoute, make_auth, make_route
 from xtremepush_dlt.routes.assumptions import endpoint_url
@@ -65,12 +66,17 @@ class Shared:
         self._lock = threading.Lock()
         self._deliveries: dict[Path, _Delivery] = {}
         self._versions: dict[Path, dict[tuple[str, int], Versions]] = {}
+        self._watches: dict[Path, Watch] = {}
         self._gates: dict[tuple[str, str], _Gate] = {}
         self._auths: dict[tuple[str, str, str], Auth] = {}
 
     @contextmanager
     def courier(
-        self, package: Path, config: XtremepushClientConfiguration, plan_of: PlanOf
+        self,
+        package: Path,
+        config: XtremepushClientConfiguration,
+        plan_of: PlanOf,
+        look_up: Callable[[], Memory] | None,
     ) -> Iterator[Courier]:
         """The courier of a load package, for as long as the context.
 
@@ -78,11 +84,14 @@ class Shared:
             package: Folder of the load package.
             config: Settings of the run; those of a job that runs already count, if there is one.
             plan_of: The plan of a table; None for tables that are passed over.
+            look_up: Reads from the ledger which users to watch; None where there is no need.
         """
         with self._lock:
             delivery = self._deliveries.get(package)
             if delivery is None:
-                delivery = self._deliveries[package] = self._begin(package, config, plan_of)
+                delivery = self._deliveries[package] = self._begin(
+                    package, config, plan_of, look_up
+                )
             delivery.users += 1
         try:
             yield delivery.courier
@@ -100,9 +109,14 @@ class Shared:
         """Lets go of what was kept for a package that is delivered."""
         with self._lock:
             self._versions.pop(package, None)
+            self._watches.pop(package, None)
 
     def _begin(
-        self, package: Path, config: XtremepushClientConfiguration, plan_of: PlanOf
+        self,
+        package: Path,
+        config: XtremepushClientConfiguration,
+        plan_of: PlanOf,
+        look_up: Callable[[], Memory] | None,
     ) -> _Delivery:
         # a digest, because keys of a dict are easily printed
         credential = (endpoint_url(config.api_endpoint), config.credentials.digest())
@@ -116,6 +130,7 @@ class Shared:
             plan_of,
             read_load_file,
             self._versions.setdefault(package, {}),
+            self._watches.setdefault(package, Watch(look_up)),
         )
         gate.users += 1
         return _Delivery(courier, route, gate)

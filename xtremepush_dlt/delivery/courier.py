@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Union
 
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 
@@ -25,6 +26,7 @@ from xtremepush_dlt.delivery.sender import Sender
 from xtremepush_dlt.delivery.settings import DeliverySettings
 from xtremepush_dlt.delivery.throttle import Throttle
 from xtremepush_dlt.delivery.versions import Versions
+from xtremepush_dlt.delivery.watch import Watch
 from xtremepush_dlt.exceptions import RowsUnaccountedError
 from xtremepush_dlt.mapping.calls import make_calls, without, written
 from xtremepush_dlt.mapping.columns import ColumnBatch
@@ -35,6 +37,7 @@ from xtremepush_dlt.mapping.plan import (
     TrackPlan,
     columns_of,
 )
+from xtremepush_dlt.mapping.stored import ID, StoredPlan, StoredTable, stored_calls
 from xtremepush_dlt.routes.calls import Call, CallSource
 from xtremepush_dlt.routes.verdict import Answer
 
@@ -49,7 +52,8 @@ _UNFINISHED = ("new_jobs", "started_jobs", "new_jobs")
 """Folders of unfinished files, in an order in which none is missed while dlt moves it."""
 
 ReadFile = Callable[[str, Sequence[str], Mapping[str, "str | None"]], Iterator[ColumnBatch]]
-PlanOf = Callable[[str], "TablePlan | None"]
+AnyTable = Union[TablePlan, StoredTable]  # noqa: UP007  # evaluated at run time, also on Python 3.10
+PlanOf = Callable[[str], "AnyTable | None"]
 
 
 class Courier:
@@ -63,6 +67,7 @@ class Courier:
         plan_of: The plan of a table; None for tables that are none of our business.
         read_file: Reads a load file.
         versions: The newest versions seen in this run, by table and action.
+        watch: Users some of whose rows were not delivered.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Courier:
         plan_of: PlanOf,
         read_file: ReadFile,
         versions: dict[tuple[str, int], Versions],
+        watch: Watch,
     ) -> None:
         self._package = package
         self._pipeline_name = pipeline_name_of(package)
@@ -85,6 +91,10 @@ class Courier:
         self._journal = Journal(package)
         self._breaker = Breaker(settings.undelivered_most)
         self._versions = versions
+        self._watch = watch
+        for call, row in self._journal.open_calls:
+            watch.add(call, [row])
+        self._journal.open_calls.clear()
         self._identifying = threading.Lock()
         self._tables: dict[str, threading.Lock] = {}
 
@@ -143,20 +153,21 @@ class Courier:
     def _pass(
         self,
         file: ParsedLoadJobFileName,
-        plan: TablePlan,
+        plan: AnyTable,
         call: Call,
-        actions: Sequence[ActionPlan],
+        actions: Sequence[ActionPlan | StoredPlan],
     ) -> None:
         key = PassKey(file.job_id(), call)
         progress = self._journal.progress(key)
         if progress.ended:
             return
+        self._watch.begin(actions)
         labels = {action.index: action.label for action in actions}
         self._journal.write({"k": "began", "table": plan.table, "actions": [*labels.items()]}, key)
         imports = call == "identify" and self._route.imports
         size = self._settings.profile_batch_size if imports else self._settings.event_batch_size
         most = size if self._route.imports and call != "delete" else 1
-        batches = self._batches(file, columns_of(actions), plan.types)
+        batches = self._batches(file, _columns_of(actions), plan.types)
         first, fits = _peek(batches, most)
         # a file that fits one request need not be spread over lanes
         threads = 1 if fits else self._settings.lanes
@@ -172,6 +183,8 @@ class Courier:
             self._journal,
             self._breaker,
             self._settings,
+            self._watch,
+            name_merged=any(isinstance(action, StoredPlan) for action in actions),
         )
         deliver = dispatcher.deliver_profiles if imports else dispatcher.deliver_calls
         on_lanes = Lanes(
@@ -195,7 +208,7 @@ class Courier:
         size: int,
         batches: Iterable[ColumnBatch],
         table: str,
-        actions: Sequence[ActionPlan],
+        actions: Sequence[ActionPlan | StoredPlan],
     ) -> int | None:
         """Puts the rows on their lanes.
 
@@ -219,7 +232,9 @@ class Courier:
                 return None
         return rows
 
-    def _made(self, batch: ColumnBatch, table: str, action: ActionPlan) -> Made:
+    def _made(self, batch: ColumnBatch, table: str, action: ActionPlan | StoredPlan) -> Made:
+        if isinstance(action, StoredPlan):
+            return self._restored(batch, table, action)
         calls = make_calls(batch, action, self._settings.reject_invalid)
         if isinstance(action, IdentifyPlan) and action.version is not None:
             newest = self._versions.setdefault((table, action.index), Versions())
@@ -235,6 +250,16 @@ class Courier:
             records = self._route.encode_calls(source, calls.payloads, ids)
         return Made(action.index, calls, records, ids)
 
+    def _restored(self, batch: ColumnBatch, table: str, action: StoredPlan) -> Made:
+        """Calls that were made before, without what was delivered since."""
+        calls, empty = stored_calls(batch, action, self._route.imports, self._watch.superseded)
+        ids = batch.column(ID)
+        records: Sequence[Record] = [*calls.payloads]
+        if action.call != "identify" or not self._route.imports:
+            source = CallSource(action.call, self._pipeline_name, table, action.label)
+            records = self._route.encode_calls(source, calls.payloads, ids)
+        return Made(action.index, calls, records, ids, empty)
+
     def _settle_tasks(self, waiting: PassKey) -> None:
         """Looks up the imports that a crash left behind, instead of sending them again.
 
@@ -249,7 +274,10 @@ class Courier:
         for key, task_id, task in self._journal.tasks():
             verdict = self._sender(key).follow(task_id)
             if verdict.answer is Answer.DELIVERED:
-                self._journal.write({"k": "settled", "task": task_id, "tally": task["tally"]}, key)
+                named = {what: task[what] for what in ("superseding", "merged") if what in task}
+                self._journal.write(
+                    {"k": "settled", "task": task_id, "tally": task["tally"], **named}, key
+                )
             else:
                 # its rows are sent again: identify is idempotent
                 self._journal.write({"k": "task_failed", "task": task_id}, key)
@@ -304,6 +332,12 @@ def _call_of(action: ActionPlan) -> Call:
     if isinstance(action, IdentifyPlan):
         return "identify"
     return "track" if isinstance(action, TrackPlan) else "delete"
+
+
+def _columns_of(actions: Sequence[ActionPlan | StoredPlan]) -> list[str]:
+    if isinstance(actions[0], StoredPlan):
+        return actions[0].columns
+    return columns_of(action for action in actions if not isinstance(action, StoredPlan))
 
 
 def _event_ids(batch: ColumnBatch, action: ActionPlan) -> list[object]:

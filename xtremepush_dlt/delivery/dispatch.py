@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -13,11 +13,12 @@ from xtremepush_dlt.delivery.batches import Batch, call_batches, profile_batches
 from xtremepush_dlt.delivery.breaker import Breaker
 from xtremepush_dlt.delivery.crew import Consignment
 from xtremepush_dlt.delivery.journal import Journal, PassKey
-from xtremepush_dlt.delivery.lanes import Load, Record
+from xtremepush_dlt.delivery.lanes import Load, Record, Refused
 from xtremepush_dlt.delivery.outcomes import UNDELIVERED, Outcome, Tally
 from xtremepush_dlt.delivery.route import Outgoing, Route
 from xtremepush_dlt.delivery.sender import Sender
 from xtremepush_dlt.delivery.settings import DeliverySettings
+from xtremepush_dlt.delivery.watch import Watch, rank
 from xtremepush_dlt.mapping.wire import encode_number
 from xtremepush_dlt.routes.calls import Call
 from xtremepush_dlt.routes.verdict import Answer, Verdict
@@ -44,6 +45,8 @@ class Dispatcher:
         journal: Where outcomes are written down.
         breaker: Stops a run that is going wrong.
         settings: What the user set.
+        watch: Notes what is delivered to users some of whose rows were not.
+        name_merged: Whether rows that were merged are written down one by one.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Dispatcher:
         journal: Journal,
         breaker: Breaker,
         settings: DeliverySettings,
+        watch: Watch,
+        name_merged: bool = False,
     ) -> None:
         self._key = key
         self._call = call
@@ -67,6 +72,8 @@ class Dispatcher:
         self._journal = journal
         self._breaker = breaker
         self._settings = settings
+        self._watch = watch
+        self._name_merged = name_merged
         self._most_bytes = settings.max_request_bytes - route.frame_bytes
 
     def deliver_profiles(self, consignment: Consignment) -> None:
@@ -183,6 +190,7 @@ class Dispatcher:
                 "lane": consignment.lane,
                 "sequences": [load.sequences[row] for row in batch.all_rows()],
                 "tally": tally.to_json(),
+                **self._named([batch], load, ()),
             },
             self._key,
         )
@@ -208,10 +216,13 @@ class Dispatcher:
         """
         tally = Tally()
         undelivered: list[dict[str, Any]] = []
+        delivered: list[Batch] = []
         for each in settled:
             _count(tally, load, each)
             if each.outcome in UNDELIVERED:
                 undelivered += self._undelivered(load, each)
+            elif each.outcome is Outcome.DELIVERED:
+                delivered.append(each.batch)
         silent = load.between(first, upto)
         for action, count in Counter(action for _, action in silent.skipped).items():
             tally.outcomes[action, Outcome.SKIPPED] += count
@@ -219,6 +230,8 @@ class Dispatcher:
             tally.outcomes[refused.action, refused.outcome] += 1
             for column, reason in refused.problems:
                 tally.reasons[refused.action, refused.outcome, column, reason] += 1
+            if refused.outcome not in UNDELIVERED:
+                continue
             undelivered.append(
                 refused._asdict()
                 | {
@@ -228,6 +241,9 @@ class Dispatcher:
                     "outcome": refused.outcome.value,
                 }
             )
+        self._watch.add(self._call, undelivered)
+        named = self._named(delivered, load, silent.refused)
+        rank(undelivered, named.get("superseding", ()))
         self._journal.write(
             {
                 "k": "settled",
@@ -236,12 +252,31 @@ class Dispatcher:
                 "upto": upto,
                 "tally": tally.to_json(),
                 "undelivered": undelivered,
+                **named,
             },
             self._key,
         )
         for refused in silent.refused:
+            if refused.outcome not in UNDELIVERED:
+                continue
             column, reason = refused.problems[0]
             self._breaker.note(refused.outcome, 1, f"{column}: {reason}")
+
+    def _named(
+        self, delivered: Sequence[Batch], load: Load, silent: Iterable[Refused]
+    ) -> dict[str, Any]:
+        """What has to be known of single rows beside those that were not delivered."""
+        named: dict[str, Any] = {}
+        if superseding := self._watch.note(self._call, load, delivered):
+            named["superseding"] = superseding
+        if self._name_merged:
+            named["merged"] = [
+                load.sequences[merged]
+                for batch in delivered
+                for row in batch.rows
+                for merged in batch.earlier.get(row, ())
+            ] + [refused.sequence for refused in silent if refused.outcome is Outcome.MERGED]
+        return named
 
     def _undelivered(self, load: Load, settled: Settled) -> Iterator[dict[str, Any]]:
         verdict = settled.verdict

@@ -20,6 +20,7 @@ import orjson
 from xtremepush_dlt.delivery.lanes import lane_of
 from xtremepush_dlt.delivery.outcomes import Tally
 from xtremepush_dlt.exceptions import JournalDamagedError
+from xtremepush_dlt.mapping.stored import StoredCall
 from xtremepush_dlt.mapping.wire import encode_number
 
 JOURNAL_NAME = "xtremepush_journal.jsonl"
@@ -125,6 +126,7 @@ class Journal:
 
     Attributes:
         known_tasks: Ids of all import tasks that were accepted.
+        open_calls: Rows that were not delivered in earlier runs, with the kind of their calls.
         imports_in_doubt: Imports that left and whose reply is not recorded: each may have made a
             task whose id never arrived.
 
@@ -141,11 +143,14 @@ class Journal:
         self._progress: dict[PassKey, Progress] = {}
         self.known_tasks: set[str] = set()
         self.imports_in_doubt = 0
+        self.open_calls: list[tuple[StoredCall, Record]] = []
         intact = 0
         for record, behind in _read(self._path):
             intact = behind
             self._note(record)
             if "file" in record:
+                rows = record.get("undelivered", ())
+                self.open_calls += ((record["phase"], row) for row in rows)
                 self.progress(PassKey(record["file"], record["phase"])).apply(record)
         # a line that was cut short would swallow the next one
         self._file = self._path.open("ab")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from operator import itemgetter
@@ -36,7 +36,8 @@ class Refused(NamedTuple):
         payload: What could be made of it.
         event_id: Values that tell the event from another.
         problems: Why it is not sent.
-        outcome: `INVALID`, or `UNKNOWN` where it may have been sent before a crash.
+        outcome: `INVALID`; `UNKNOWN` where it may have been sent before a crash; `MERGED` where
+            later calls have delivered all that it says.
     """
 
     sequence: int
@@ -109,12 +110,14 @@ class Made(NamedTuple):
         calls: What was made.
         records: What is sent, a record a row; for rows that make no call, anything.
         event_ids: Event ids of the rows; empty if the action has none.
+        superseded: Indices of stored calls of which nothing is left to be said.
     """
 
     action: int
     calls: Calls
     records: Sequence[Record]
     event_ids: Sequence[object]
+    superseded: Collection[int] = ()
 
 
 class Lanes:
@@ -149,7 +152,8 @@ class Lanes:
             start: Position of the first row in its file.
             made: What each action made of them.
         """
-        if len(made) == 1 and made[0].calls.plain and not (self._is_settled or self._is_held):
+        plain = len(made) == 1 and made[0].calls.plain and not made[0].superseded
+        if plain and not (self._is_settled or self._is_held):
             self._put_calls(start, made[0])
         else:
             self._put_rows(start, made)
@@ -204,7 +208,7 @@ class Lanes:
 
     def _put_rows(self, start: int, made: Sequence[Made]) -> None:
         for index in range(len(made[0].calls.users)):
-            for offset, (action, calls, records, event_ids) in enumerate(made):
+            for offset, (action, calls, records, event_ids, superseded) in enumerate(made):
                 sequence = (start + index) * self._width + offset
                 user = calls.users[index]
                 if self._is_settled is not None and self._is_settled(sequence, user):
@@ -214,6 +218,11 @@ class Lanes:
                     load.skipped.append((sequence, action))
                     continue
                 event_id = event_ids[index] if event_ids else None
+                if index in superseded:
+                    load.refused.append(
+                        Refused(sequence, action, user, {}, event_id, (), Outcome.MERGED)
+                    )
+                    continue
                 if problems := calls.invalid.get(index):
                     load.refused.append(
                         Refused(sequence, action, user, calls.payloads[index], event_id, problems)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import orjson
 
 from xtremepush_dlt.delivery.journal import Record
+from xtremepush_dlt.delivery.outcomes import Outcome
 from xtremepush_dlt.routes.verdict import Answer
 
 Row = dict[str, Any]
@@ -26,6 +27,22 @@ class Origin(NamedTuple):
     pipeline_name: str
     load_id: str
     file: str
+
+
+class Replayed(NamedTuple):
+    """A row of a replay's load file.
+
+    Attributes:
+        undelivered_id: The row of the ledger that is replayed.
+        replay_id: The replay.
+        pipeline_name: Pipeline that the row comes from.
+        settled_us: When the row was not delivered, in microseconds since 1970.
+    """
+
+    undelivered_id: str
+    replay_id: str
+    pipeline_name: str
+    settled_us: int
 
 
 class _Pass(NamedTuple):
@@ -109,9 +126,70 @@ def undelivered(records: Iterable[Record], origin: Origin) -> Iterator[Row]:
                 "status": row.get("status"),
                 "code": row.get("code"),
                 "message": row.get("message") or None,
-                "settled_at": _moment(record["at"]),
+                "settled_at": _moment(record["at"], row.get("rank", 0)),
                 "payload": row["payload"],
             }
+
+
+def superseding(
+    records: Iterable[Record], origin: Origin, replayed: Sequence[Replayed] = ()
+) -> Iterator[Row]:
+    """One row for each call of a file that wrote attributes of a user who is watched.
+
+    Args:
+        records: The journal of the load package.
+        origin: The file.
+        replayed: What the rows of the file are, if it is a replay's. The values of a call that was
+            replayed are as old as the call.
+    """
+    for record, of in _of_file(records, origin):
+        for entry in record.get("superseding", ()):
+            at = _moment(record["at"], entry.get("rank", 0))
+            if replayed:
+                at = moment_of(replayed[entry["sequence"]].settled_us)
+            yield {
+                "superseding_id": f"{origin.load_id}/{origin.file}/{of.phase}/{entry['sequence']}",
+                "load_id": origin.load_id,
+                "pipeline_name": origin.pipeline_name,
+                "table_name": of.table,
+                "action": of.labels[entry["action"]],
+                "user_id": entry["user"],
+                "attributes": orjson.dumps(entry["names"]).decode(),
+                "delivered_at": at,
+            }
+
+
+def replays(
+    records: Iterable[Record], origin: Origin, replayed: Sequence[Replayed], host: str
+) -> Iterator[Row]:
+    """One row for each row of a replay's file: its new outcome.
+
+    Args:
+        records: The journal of the load package.
+        origin: The file.
+        replayed: What the rows of the file are, in their order.
+        host: Name of this machine.
+    """
+    outcomes: dict[int, tuple[str, str | None]] = {}
+    at = 0.0
+    for record, _ in _of_file(records, origin):
+        at = record["at"]
+        for sequence in record.get("merged", ()):
+            outcomes[sequence] = (Outcome.MERGED.value, None)
+        for row in record.get("undelivered", ()):
+            why = "; ".join(reason for _, reason in row.get("problems", ())) or row["reason"]
+            outcomes[row["sequence"]] = (row["outcome"], why)
+    for sequence, row in enumerate(replayed):
+        outcome, reason = outcomes.get(sequence, (Outcome.DELIVERED.value, None))
+        yield {
+            "replay_id": row.replay_id,
+            "pipeline_name": row.pipeline_name,
+            "undelivered_id": row.undelivered_id,
+            "outcome": outcome,
+            "reason": reason,
+            "host": host,
+            "at": _moment(at),
+        }
 
 
 def _of_file(records: Iterable[Record], origin: Origin) -> Iterator[tuple[Record, _Pass]]:
@@ -125,8 +203,8 @@ def _of_file(records: Iterable[Record], origin: Origin) -> Iterator[tuple[Record
         yield record, passes[phase]
 
 
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc)
+def _moment(seconds: float, microseconds: int = 0) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc) + timedelta(microseconds=microseconds)
 
 
 def _event_id(values: list[Any]) -> str | None:
@@ -134,3 +212,16 @@ def _event_id(values: list[Any]) -> str | None:
     if not values:
         return None
     return str(values[0]) if len(values) == 1 else orjson.dumps(values).decode()
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def microseconds_of(moment: datetime) -> int:
+    """A moment as microseconds since 1970: a float would lose the last of them."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(microseconds: int) -> datetime:
+    """The moment so many microseconds after the beginning of 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)

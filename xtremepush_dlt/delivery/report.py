@@ -98,7 +98,7 @@ class DeliveryReport:
             [of.table, of.action, str(of.offered), *(str(of.counts[each]) for each in Outcome)]
             for of in self.actions
         ]
-        lines = _table([heads, *rows], left=2)
+        lines = text_table([heads, *rows], left=2)
         if not self.complete:
             lines.append("Not complete: the load package is pending, the next run goes on with it.")
         rate = self.offered / self.seconds if self.seconds else 0.0
@@ -233,7 +233,13 @@ def _active_seconds(records: Iterable[Record]) -> float:
     return total + last - first
 
 
-def _table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+def text_table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Rows as lines of aligned text.
+
+    Args:
+        rows: The rows, the heads first.
+        left: Columns from the left that are text; the others are numbers.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(

@@ -101,6 +101,14 @@ class Companion:
             own = set(schema.dlt_table_names())
             in_use = own if tables is None else own & set(tables)
             client.update_stored_schema(sorted(in_use), force=force)
+        self.make_tables(schema)
+
+    def make_tables(self, schema: Schema) -> None:
+        """Makes the tables of the ledger where they are missing.
+
+        Args:
+            schema: The pipeline's schema.
+        """
         with self.for_tables(schema) as client:
             client.update_stored_schema([*client.schema.dlt_table_names(), *LEDGER_TABLES])
             if isinstance(client, FSClientBase):

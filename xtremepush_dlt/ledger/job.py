@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dlt.common.destination.client import JobClientBase, RunnableLoadJob
@@ -44,15 +45,29 @@ class LedgerJob(RunnableLoadJob):
             LedgerError: If it failed otherwise; dlt tries again.
         """
         file_id = self._parsed_file_name.file_id
-        try:
-            with self._make_client() as client:
-                load_rows(client, self._table, self._load_id, file_id, _rows(self._file_path))
-        except Exception as error:  # noqa: BLE001  # whatever a companion raises; it is raised anew
-            refused = isinstance(error, DestinationTerminalException)
-            # a database that refuses a row may quote it; one that is not there has seen none
-            told = isinstance(error, DestinationConnectionError)
-            why = f"{type(error).__name__}: {error}" if told else type(error).__name__
-            raise (LedgerRefusedError if refused else LedgerError)(self._table, why) from None
+        with writing(self._table), self._make_client() as client:
+            load_rows(client, self._table, self._load_id, file_id, _rows(self._file_path))
+
+
+@contextmanager
+def writing(table: str) -> Iterator[None]:
+    """Tells of what goes wrong with a table of the ledger without a value of a row.
+
+    Args:
+        table: The table that is written in the context.
+
+    Raises:
+        LedgerRefusedError: If the companion can never take it.
+        LedgerError: If it failed otherwise.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # whatever a companion raises; it is raised anew
+        refused = isinstance(error, DestinationTerminalException)
+        # a database that refuses a row may quote it; one that is not there has seen none
+        told = isinstance(error, DestinationConnectionError)
+        why = f"{type(error).__name__}: {error}" if told else type(error).__name__
+        raise (LedgerRefusedError if refused else LedgerError)(table, why) from None
 
 
 def _rows(file_path: str) -> Iterator[list[dict[str, Any]]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import dlt
+from dlt.common.schema import Schema
 
 from xtremepush_dlt.exceptions import ConfigurationError
+from xtremepush_dlt.ledger.companion import Companion
 from xtremepush_dlt.ledger.tables import LEDGER, ledger_schema
 
 if TYPE_CHECKING:
@@ -16,14 +18,28 @@ if TYPE_CHECKING:
 def ledger(pipeline: dlt.Pipeline) -> Dataset:
     """The ledger of a pipeline, and of others that share it.
 
-    It has the tables `deliveries` and `undelivered`, beside dlt's own. Where the ledger is a
-    `filesystem`, dlt reads it through DuckDB, which then has to be installed.
+    It has the tables `deliveries`, `undelivered`, `replays` and `superseding`, beside dlt's own.
+    Where the ledger is a `filesystem`, dlt reads it through DuckDB, which then has to be
+    installed.
 
     Args:
         pipeline: A pipeline whose destination is Xtremepush.
 
     Returns:
         dlt's dataset, to be read with SQL, as Arrow or with pandas.
+
+    Raises:
+        ConfigurationError: If the pipeline has no ledger.
+    """
+    companion, schema = companion_of(pipeline)
+    return dlt.dataset(companion.destination, LEDGER, ledger_schema(schema))
+
+
+def companion_of(pipeline: dlt.Pipeline) -> tuple[Companion, Schema]:
+    """The companion of a pipeline, and the schema that its clients are made with.
+
+    Args:
+        pipeline: A pipeline whose destination is Xtremepush.
 
     Raises:
         ConfigurationError: If the pipeline has no ledger.
@@ -37,4 +53,4 @@ def ledger(pipeline: dlt.Pipeline) -> Dataset:
             f"Pipeline `{pipeline.pipeline_name}` has no ledger: its destination is not "
             'Xtremepush, or `ledger` in [destination.xtremepush] is "none".'
         )
-    return dlt.dataset(companion.destination, LEDGER, ledger_schema(client.schema))
+    return companion, client.schema

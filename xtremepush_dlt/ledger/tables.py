@@ -18,6 +18,12 @@ DELIVERIES = "deliveries"
 UNDELIVERED = "undelivered"
 """One row for each row that ended invalid, rejected or unknown."""
 
+REPLAYS = "replays"
+"""One row for each undelivered row that was replayed, and marks where replays began and ended."""
+
+SUPERSEDING = "superseding"
+"""One row for each call that was delivered to a user some of whose rows were not."""
+
 _FILE_PREFIX = "_dlt_xtremepush_"
 """Begins the names of load files for the ledger: no table of a user can be called so."""
 
@@ -62,7 +68,34 @@ _COLUMNS: dict[str, Sequence[TColumnSchema]] = {
         _column("settled_at", "timestamp", nullable=False),
         _column("payload", "text"),
     ),
+    REPLAYS: (
+        _column("replay_id", "text", nullable=False),
+        _column("pipeline_name", "text", nullable=False),
+        _column("undelivered_id", "text"),
+        _column("outcome", "text", nullable=False),
+        _column("reason", "text"),
+        _column("host", "text", nullable=False),
+        _column("at", "timestamp", nullable=False),
+    ),
+    SUPERSEDING: (
+        _column("superseding_id", "text", nullable=False),
+        _column("load_id", "text", nullable=False),
+        _column("pipeline_name", "text", nullable=False),
+        _column("table_name", "text", nullable=False),
+        _column("action", "text", nullable=False),
+        _column("user_id", "text", nullable=False),
+        _column("attributes", "text", nullable=False),
+        _column("delivered_at", "timestamp", nullable=False),
+    ),
 }
+
+KEYS: dict[str, Sequence[str]] = {
+    DELIVERIES: ("delivery_id",),
+    UNDELIVERED: ("undelivered_id",),
+    REPLAYS: ("replay_id", "undelivered_id", "outcome"),
+    SUPERSEDING: ("superseding_id",),
+}
+"""Columns that tell one row from another: dlt loads each at least once."""
 
 LEDGER_TABLES = tuple(_COLUMNS)
 """Names of the ledger's tables, dlt's own not counted."""

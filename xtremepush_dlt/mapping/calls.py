@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from xtremepush_dlt.mapping.columns import ColumnBatch
-from xtremepush_dlt.mapping.payloads import Events, Objects, Records
+from xtremepush_dlt.mapping.payloads import Events, Objects, Payload, Records
 from xtremepush_dlt.mapping.plan import (
     ActionPlan,
     Binding,
@@ -42,7 +42,7 @@ class Calls:
     """
 
     users: list[str | None]
-    payloads: Objects | Events | Records
+    payloads: Objects | Events | Records | Sequence[Payload]
     skipped: Collection[int]
     invalid: Mapping[int, list[Problem]]
     omitted: Mapping[int, list[Problem]]

@@ -21,8 +21,21 @@ DEFAULT_PORT = 8123
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sandbox until a signal ends it; answers the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m xtremepush_dlt.sandbox",
+        description="A local Xtremepush for trials and tests, with faults on demand.",
+    )
+    add_arguments(parser)
+    return run(parser, parser.parse_args(arguments))
+
+
+def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    """Run a sandbox until a signal ends it; answers the exit status.
+
+    Args:
+        parser: Tells of options that cannot work.
+        options: What `add_arguments` asks for.
+    """
     try:
         from xtremepush_dlt.sandbox import Sandbox
 
@@ -66,11 +79,8 @@ def _greeting(sandbox: Sandbox) -> str:
     return "\n".join(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m xtremepush_dlt.sandbox",
-        description="A local Xtremepush for trials and tests, with faults on demand.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a sandbox to a command line."""
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free port")
     parser.add_argument("--app-token", help="the token to accept (default: sandbox-token)")
@@ -91,7 +101,6 @@ def _parser() -> argparse.ArgumentParser:
         help="fields of Faults, e.g. latency=0.2 'statuses={\"503\": 0.1}'",
     )
     parser.add_argument("--quiet", action="store_true", help="no line for each request")
-    return parser
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, object]:
