@@ -9,18 +9,21 @@ own jobs then find the work done in the journal.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Union
 
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 
+from xtremepush_dlt.delivery.book import Book
 from xtremepush_dlt.delivery.breaker import Breaker
 from xtremepush_dlt.delivery.crew import Consignment, Crew
 from xtremepush_dlt.delivery.dispatch import Dispatcher
 from xtremepush_dlt.delivery.journal import Journal, PassKey, Progress, pipeline_name_of
-from xtremepush_dlt.delivery.lanes import Lanes, Made, Record
+from xtremepush_dlt.delivery.lanes import Lanes
+from xtremepush_dlt.delivery.maker import Maker
+from xtremepush_dlt.delivery.package_files import PackageFiles, ReadFile, peek
 from xtremepush_dlt.delivery.route import Route
 from xtremepush_dlt.delivery.sender import Sender
 from xtremepush_dlt.delivery.settings import DeliverySettings
@@ -28,17 +31,14 @@ from xtremepush_dlt.delivery.throttle import Throttle
 from xtremepush_dlt.delivery.versions import Versions
 from xtremepush_dlt.delivery.watch import Watch
 from xtremepush_dlt.exceptions import RowsUnaccountedError
-from xtremepush_dlt.mapping.calls import make_calls, without, written
 from xtremepush_dlt.mapping.columns import ColumnBatch
 from xtremepush_dlt.mapping.plan import (
     ActionPlan,
-    IdentifyPlan,
     TablePlan,
-    TrackPlan,
     columns_of,
 )
-from xtremepush_dlt.mapping.stored import ID, StoredPlan, StoredTable, stored_calls
-from xtremepush_dlt.routes.calls import Call, CallSource
+from xtremepush_dlt.mapping.stored import StoredPlan, StoredTable
+from xtremepush_dlt.routes.calls import Call
 from xtremepush_dlt.routes.verdict import Answer
 
 _LANES_A_THREAD = 32
@@ -48,10 +48,6 @@ one keeps the others waiting. Where calls are joined in batches, they would be j
 _SINGLES_AT_A_TIME = 20
 """Calls of a lane that are handed over together where each is a request of its own."""
 
-_UNFINISHED = ("new_jobs", "started_jobs", "new_jobs")
-"""Folders of unfinished files, in an order in which none is missed while dlt moves it."""
-
-ReadFile = Callable[[str, Sequence[str], Mapping[str, "str | None"]], Iterator[ColumnBatch]]
 AnyTable = Union[TablePlan, StoredTable]  # noqa: UP007  # evaluated at run time, also on Python 3.10
 PlanOf = Callable[[str], "AnyTable | None"]
 
@@ -81,16 +77,16 @@ class Courier:
         versions: dict[tuple[str, int], Versions],
         watch: Watch,
     ) -> None:
-        self._package = package
-        self._pipeline_name = pipeline_name_of(package)
+        self._files = PackageFiles(package, read_file)
+        self._maker = Maker(
+            route, settings.reject_invalid, pipeline_name_of(package), versions, watch
+        )
         self._route = route
         self._throttle = throttle
         self._settings = settings
         self._plan_of = plan_of
-        self._read_file = read_file
         self._journal = Journal(package)
         self._breaker = Breaker(settings.undelivered_most)
-        self._versions = versions
         self._watch = watch
         for call, row in self._journal.open_calls:
             watch.add(call, [row])
@@ -109,11 +105,11 @@ class Courier:
         if plan is None:
             return
         if plan.tracks or plan.deletes:
-            for other in self._unfinished_files():
+            for other in self._files.unfinished():
                 self._identify(other)
         self._identify(file)
         if plan.deletes:
-            for other in self._unfinished_files():
+            for other in self._files.unfinished():
                 self._track(other)
         self._track(file)
         if plan.deletes:
@@ -123,14 +119,6 @@ class Courier:
     def close(self) -> None:
         """Closes the journal."""
         self._journal.close()
-
-    def _unfinished_files(self) -> Iterator[ParsedLoadJobFileName]:
-        seen: dict[str, ParsedLoadJobFileName] = {}
-        for folder in _UNFINISHED:
-            for path in sorted((self._package / folder).iterdir()):
-                file = ParsedLoadJobFileName.parse(path.name)
-                seen[file.job_id()] = file
-        return iter(seen.values())
 
     def _identify(self, file: ParsedLoadJobFileName) -> None:
         plan = self._plan_of(file.table_name)
@@ -167,8 +155,8 @@ class Courier:
         imports = call == "identify" and self._route.imports
         size = self._settings.profile_batch_size if imports else self._settings.event_batch_size
         most = size if self._route.imports and call != "delete" else 1
-        batches = self._batches(file, _columns_of(actions), plan.types)
-        first, fits = _peek(batches, most)
+        batches = self._files.batches(file, _columns_of(actions), plan.types)
+        first, fits = peek(batches, most)
         # a file that fits one request need not be spread over lanes
         threads = 1 if fits else self._settings.lanes
         lanes = threads if most > 1 else threads * _LANES_A_THREAD
@@ -183,8 +171,16 @@ class Courier:
             self._journal,
             self._breaker,
             self._settings,
-            self._watch,
-            name_merged=any(isinstance(action, StoredPlan) for action in actions),
+            Book(
+                key,
+                call,
+                lanes,
+                self._journal,
+                self._breaker,
+                self._watch,
+                keep_payloads=self._settings.keep_payloads != "none",
+                name_merged=any(isinstance(action, StoredPlan) for action in actions),
+            ),
         )
         deliver = dispatcher.deliver_profiles if imports else dispatcher.deliver_calls
         on_lanes = Lanes(
@@ -218,7 +214,9 @@ class Courier:
         rows = 0
         for batch in batches:
             rows = batch.start + batch.length
-            on_lanes.put(batch.start, [self._made(batch, table, action) for action in actions])
+            on_lanes.put(
+                batch.start, [self._maker.make(batch, table, action) for action in actions]
+            )
             end = rows * len(actions)
             for lane in range(len(on_lanes.loads)):
                 for load, upto in on_lanes.take(lane, size, end):
@@ -231,34 +229,6 @@ class Courier:
             if load and not crew.hand_over(Consignment(lane, load, end)):
                 return None
         return rows
-
-    def _made(self, batch: ColumnBatch, table: str, action: ActionPlan | StoredPlan) -> Made:
-        if isinstance(action, StoredPlan):
-            return self._restored(batch, table, action)
-        calls = make_calls(batch, action, self._settings.reject_invalid)
-        if isinstance(action, IdentifyPlan) and action.version is not None:
-            newest = self._versions.setdefault((table, action.index), Versions())
-            older = newest.older(calls.users, written(batch, action.version)[0])
-            calls = without(calls, older)
-        ids = _event_ids(batch, action)
-        records: Sequence[Record]
-        if isinstance(action, IdentifyPlan) and self._route.imports:
-            # kept apart until it is known which rows of a user are merged
-            records = [*calls.payloads]
-        else:
-            source = CallSource(_call_of(action), self._pipeline_name, table, action.label)
-            records = self._route.encode_calls(source, calls.payloads, ids)
-        return Made(action.index, calls, records, ids)
-
-    def _restored(self, batch: ColumnBatch, table: str, action: StoredPlan) -> Made:
-        """Calls that were made before, without what was delivered since."""
-        calls, empty = stored_calls(batch, action, self._route.imports, self._watch.superseded)
-        ids = batch.column(ID)
-        records: Sequence[Record] = [*calls.payloads]
-        if action.call != "identify" or not self._route.imports:
-            source = CallSource(action.call, self._pipeline_name, table, action.label)
-            records = self._route.encode_calls(source, calls.payloads, ids)
-        return Made(action.index, calls, records, ids, empty)
 
     def _settle_tasks(self, waiting: PassKey) -> None:
         """Looks up the imports that a crash left behind, instead of sending them again.
@@ -285,27 +255,6 @@ class Courier:
     def _sender(self, key: PassKey) -> Sender:
         return Sender(key, self._route, self._journal, self._throttle, self._settings)
 
-    def _batches(
-        self, file: ParsedLoadJobFileName, names: Sequence[str], types: Mapping[str, str | None]
-    ) -> Iterator[ColumnBatch]:
-        """Opens a file wherever it is: dlt moves it when its job starts."""
-        for attempt in range(10):
-            path = self._find(file)
-            try:
-                yield from self._read_file(str(path), names, types)
-            except FileNotFoundError:
-                if attempt == 9:  # the last attempt
-                    raise
-                continue
-            return
-
-    def _find(self, file: ParsedLoadJobFileName) -> Path:
-        for folder in _UNFINISHED:
-            for path in (self._package / folder).iterdir():
-                if ParsedLoadJobFileName.parse(path.name).job_id() == file.job_id():
-                    return path
-        raise FileNotFoundError(file.job_id())
-
     def _check_counts(
         self, table: str, call: Call, progress: Progress, rows: int, actions: int
     ) -> None:
@@ -318,30 +267,7 @@ class Courier:
             )
 
 
-def _peek(batches: Iterator[ColumnBatch], rows: int) -> tuple[list[ColumnBatch], bool]:
-    """Reads ahead until it is clear whether there are more than some rows."""
-    first: list[ColumnBatch] = []
-    for batch in batches:
-        first.append(batch)
-        if batch.start + batch.length > rows:
-            return first, False
-    return first, True
-
-
-def _call_of(action: ActionPlan) -> Call:
-    if isinstance(action, IdentifyPlan):
-        return "identify"
-    return "track" if isinstance(action, TrackPlan) else "delete"
-
-
 def _columns_of(actions: Sequence[ActionPlan | StoredPlan]) -> list[str]:
     if isinstance(actions[0], StoredPlan):
         return actions[0].columns
     return columns_of(action for action in actions if not isinstance(action, StoredPlan))
-
-
-def _event_ids(batch: ColumnBatch, action: ActionPlan) -> list[object]:
-    names = action.event_id
-    if len(names) == 1:
-        return batch.column(names[0])
-    return list(zip(*(batch.column(name) for name in names), strict=True)) if names else []
