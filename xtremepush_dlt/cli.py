@@ -19,7 +19,7 @@ from xtremepush_dlt.exceptions import (
     XtremepushTerminalError,
     XtremepushTransientError,
 )
-from xtremepush_dlt.ledger.reading import companion_of
+from xtremepush_dlt.ledger.reading import companion_of_pipeline
 from xtremepush_dlt.replay.listing import describe, name_rows
 from xtremepush_dlt.replay.run import replay
 from xtremepush_dlt.replay.undelivered import read_undelivered
@@ -136,7 +136,7 @@ def _positive(text: str) -> int:
 
 
 def _list(pipeline: dlt.Pipeline, rows_named: int | None) -> None:
-    companion, schema = companion_of(pipeline)
+    companion, schema = companion_of_pipeline(pipeline)
     rows = read_undelivered(lambda: companion.for_tables(schema), pipeline.pipeline_name)
     print(describe(pipeline.pipeline_name, rows))
     if rows_named and (named := name_rows(rows, rows_named)):

@@ -31,11 +31,11 @@ def ledger(pipeline: dlt.Pipeline) -> Dataset:
     Raises:
         ConfigurationError: If the pipeline has no ledger.
     """
-    companion, schema = companion_of(pipeline)
+    companion, schema = companion_of_pipeline(pipeline)
     return dlt.dataset(companion.destination, LEDGER, ledger_schema(schema))
 
 
-def companion_of(pipeline: dlt.Pipeline) -> tuple[Companion, Schema]:
+def companion_of_pipeline(pipeline: dlt.Pipeline) -> tuple[Companion, Schema]:
     """The companion of a pipeline, and the schema that its clients are made with.
 
     Args:
@@ -44,10 +44,10 @@ def companion_of(pipeline: dlt.Pipeline) -> tuple[Companion, Schema]:
     Raises:
         ConfigurationError: If the pipeline has no ledger.
     """
-    from xtremepush_dlt.job_client import XtremepushClient
-
     client = pipeline.destination_client()
-    companion = client.config.companion() if isinstance(client, XtremepushClient) else None
+    # the configuration of this destination knows one; that of any other destination does not
+    find = getattr(client.config, "companion", None)
+    companion: Companion | None = find() if find is not None else None
     if companion is None:
         raise ConfigurationError(
             f"Pipeline `{pipeline.pipeline_name}` has no ledger: its destination is not "

@@ -19,7 +19,7 @@ from dlt.common.destination.client import JobClientBase
 from xtremepush_dlt.delivery.outcomes import UNDELIVERED, Outcome
 from xtremepush_dlt.exceptions import ReplayRefusedError
 from xtremepush_dlt.ledger.job import writing
-from xtremepush_dlt.ledger.reading import companion_of
+from xtremepush_dlt.ledger.reading import companion_of_pipeline
 from xtremepush_dlt.ledger.rows import OpenLedger, read_rows, reading
 from xtremepush_dlt.ledger.tables import REPLAYS
 from xtremepush_dlt.replay.choice import Choice, choose, rows_
@@ -111,7 +111,7 @@ def replay(
                 f"Rows of `{name}` are being replayed by another process of this machine. Wait "
                 "until it has ended. Nothing was sent."
             )
-        companion, schema = companion_of(pipeline)
+        companion, schema = companion_of_pipeline(pipeline)
 
         def open_ledger() -> JobClientBase:
             return companion.for_tables(schema)
