@@ -22,7 +22,7 @@ from tests.ledger.again import REFUSED
 from tests.ledger.conftest import Home, leave, rows_of, wipe
 from xtremepush_dlt import identify, ledger, track, xtremepush_adapter
 from xtremepush_dlt.exceptions import LedgerError, ReplayRefusedError
-from xtremepush_dlt.ledger.reading import companion_of
+from xtremepush_dlt.ledger.reading import companion_of_pipeline
 from xtremepush_dlt.replay import ReplayReport, replay
 from xtremepush_dlt.replay.marks import Marks
 from xtremepush_dlt.sandbox import Faults
@@ -470,7 +470,7 @@ def test_taking_over_sends_profiles_and_rows_that_the_dead_replay_was_not_about(
     shop: Desk,
 ) -> None:
     pipeline = sync(shop, people({"user_id": BAD, "tier": "gold"}), visits([1, 2]))
-    companion, schema = companion_of(pipeline)
+    companion, schema = companion_of_pipeline(pipeline)
     Marks(lambda: companion.for_tables(schema), "crm_sync").begin("dead", None, unknown=False)
     sync(shop, visits([3]))
     shop.sandbox.set_faults(Faults())
