@@ -35,7 +35,7 @@ class PassKey:
 
     Attributes:
         file: dlt's job id of the file: table and file id.
-        phase: `identify` or `track`.
+        phase: `identify`, `track` or `delete`.
     """
 
     file: str
