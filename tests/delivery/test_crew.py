@@ -89,8 +89,11 @@ def test_every_consignment_is_delivered_once_and_each_lane_in_its_order(
 def test_as_many_lanes_run_side_by_side_as_there_are_threads() -> None:
     meeting = threading.Barrier(4, timeout=PATIENCE)
 
+    def deliver(_: Consignment) -> None:
+        meeting.wait()
+
     def work() -> None:
-        with Crew(4, 4, 1, lambda _: meeting.wait() and None) as crew:
+        with Crew(4, 4, 1, deliver) as crew:
             for lane in range(4):
                 crew.hand_over(parcel(lane))
 
@@ -155,9 +158,12 @@ def test_who_hands_over_waits_as_long_as_enough_rows_wait(
     going = threading.Event()
     handed = 0
 
+    def deliver(_: Consignment) -> None:
+        going.wait(PATIENCE)
+
     def feed() -> None:
         nonlocal handed
-        with Crew(lanes, threads, size, lambda _: going.wait(PATIENCE) and None) as crew:
+        with Crew(lanes, threads, size, deliver) as crew:
             for number in range(5_000):
                 crew.hand_over(parcel(number % lanes, number))
                 handed += 1
