@@ -168,19 +168,16 @@ def _report(folders: Iterable[Path], all_loaded: bool = False) -> DeliveryReport
     load_ids: list[str] = []
     retries, seconds, complete = 0, 0.0, True
     for folder in folders:
-        records = read_records(folder)
+        tale = _Tale(actions, latencies)
+        for record in read_records(folder):
+            tale.add(record)
         loaded = all_loaded or folder.parent.name == "loaded"
-        if not records and loaded:
+        if not tale.records and loaded:
             continue  # a package that held nothing for Xtremepush
         load_ids.append(folder.name)
-        _add_outcomes(actions, records)
-        requests = [record for record in records if record["k"] == "request" and record["rows"]]
-        latencies += [record["seconds"] for record in requests]
-        retries += sum(1 for record in requests if record["attempt"] > 1)
-        seconds += _active_seconds(records)
-        began = {(r["file"], r["phase"]) for r in records if r["k"] == "began"}
-        ended = {(r["file"], r["phase"]) for r in records if r["k"] == "ended"}
-        complete = complete and began == ended and loaded
+        retries += tale.retries
+        seconds += tale.seconds
+        complete = complete and tale.passes.keys() == tale.ended and loaded
     return DeliveryReport(
         tuple(load_ids),
         tuple(actions.values()),
@@ -192,45 +189,75 @@ def _report(folders: Iterable[Path], all_loaded: bool = False) -> DeliveryReport
     )
 
 
-def _add_outcomes(reports: dict[tuple[str, str], ActionReport], records: Iterable[Record]) -> None:
-    passes: dict[PassKey, tuple[str, dict[int, str]]] = {}
-    for record in records:
-        if record["k"] == "began":
-            key = PassKey(record["file"], record["phase"])
-            passes[key] = (record["table"], dict(record["actions"]))
-            for label in passes[key][1].values():
-                _entry(reports, record["table"], label)
-        elif record["k"] == "settled":
-            table, labels = passes[PassKey(record["file"], record["phase"])]
-            tally = Tally.from_json(record["tally"])
-            for (action, outcome), count in tally.outcomes.items():
-                _entry(reports, table, labels[action]).counts[outcome] += count
-            for (action, outcome, *why), count in tally.reasons.items():
-                _entry(reports, table, labels[action]).reasons[outcome, why[0], why[1]] += count
-            for (action, *why), count in tally.omissions.items():
-                _entry(reports, table, labels[action]).omissions[why[0], why[1]] += count
+class _Tale:
+    """What one journal tells, record by record.
+
+    Attributes:
+        records: How many there were.
+        retries: Requests that repeated one without a usable answer.
+        passes: Table and labels of the passes that began.
+        ended: Those that ended.
+    """
+
+    def __init__(
+        self, reports: dict[tuple[str, str], ActionReport], latencies: list[float]
+    ) -> None:
+        self._reports = reports
+        self._latencies = latencies
+        self._before, self._first, self._last = 0.0, 0.0, 0.0
+        self.records = 0
+        self.retries = 0
+        self.passes: dict[PassKey, tuple[str, dict[int, str]]] = {}
+        self.ended: set[PassKey] = set()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds between the first and the last record of each run, without the pauses between."""
+        return self._before + self._last - self._first
+
+    def add(self, record: Record) -> None:
+        """Takes a record into account."""
+        self.records += 1
+        kind = record["k"]
+        if kind == "run":
+            self._before, self._first = self.seconds, record["at"]
+        self._last = record["at"]
+        if kind == "request" and record["rows"]:
+            self._latencies.append(record["seconds"])
+            self.retries += record["attempt"] > 1
+        elif kind == "began":
+            table, labels = record["table"], dict(record["actions"])
+            self.passes[_key_of(record)] = (table, labels)
+            for label in labels.values():
+                self._entry(table, label)
+        elif kind == "ended":
+            self.ended.add(_key_of(record))
+        elif kind == "settled":
+            self._add_outcomes(record)
+
+    def _add_outcomes(self, record: Record) -> None:
+        table, labels = self.passes[_key_of(record)]
+        tally = Tally.from_json(record["tally"])
+        for (action, outcome), count in tally.outcomes.items():
+            self._entry(table, labels[action]).counts[outcome] += count
+        for (action, outcome, *why), count in tally.reasons.items():
+            self._entry(table, labels[action]).reasons[outcome, why[0], why[1]] += count
+        for (action, *why), count in tally.omissions.items():
+            self._entry(table, labels[action]).omissions[why[0], why[1]] += count
+
+    def _entry(self, table: str, label: str) -> ActionReport:
+        return self._reports.setdefault(
+            (table, label),
+            ActionReport(table, label, dict.fromkeys(Outcome, 0), Counter(), Counter()),
+        )
+
+
+def _key_of(record: Record) -> PassKey:
+    return PassKey(record["file"], record["phase"])
 
 
 def _what_was_done(reason: str, table: str) -> str:
     return f"doubtful {table}" if reason.startswith("sent, but") else f"left out {table}"
-
-
-def _entry(reports: dict[tuple[str, str], ActionReport], table: str, label: str) -> ActionReport:
-    return reports.setdefault(
-        (table, label),
-        ActionReport(table, label, dict.fromkeys(Outcome, 0), Counter(), Counter()),
-    )
-
-
-def _active_seconds(records: Iterable[Record]) -> float:
-    """Seconds between the first and the last record of each run, without the pauses between."""
-    total, first, last = 0.0, 0.0, 0.0
-    for record in records:
-        if record["k"] == "run":
-            total += last - first
-            first = record["at"]
-        last = record["at"]
-    return total + last - first
 
 
 def text_table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
