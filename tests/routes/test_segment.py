@@ -371,3 +371,12 @@ def test_a_call_is_one_json_object_a_request(server: Recorder, route: SegmentRou
     assert all(json.loads(asked.body) for asked in server.asked)
     with pytest.raises(ValueError, match="too many values"):
         route.body("track", (), records)
+
+
+def test_a_call_that_is_sent_again_from_the_ledger_keeps_the_id_that_it_had(
+    server: Recorder, route: SegmentRoute
+) -> None:
+    source = CallSource("track", "replay_of_crm_sync", "orders", "track order_placed")
+    (record,) = route.encode_calls(source, [{"userId": "u1", "messageId": "before"}], [7])
+    route.send("track", route.body("track", (), [record]))
+    assert [body["messageId"] for body in server.bodies()] == ["before"]

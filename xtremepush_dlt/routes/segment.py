@@ -62,7 +62,7 @@ class SegmentRoute:
 
         Args:
             source: Where they come from.
-            payloads: What the mapping made of the rows.
+            payloads: What the mapping made of the rows; a `messageId` of their own is kept.
             ids: Event ids of the rows.
         """
         calls = list(payloads)
@@ -146,6 +146,9 @@ class SegmentRoute:
 
 
 def _whole(call: Call, payload: Payload, message_id: str) -> dict[str, Any]:
-    """The body of a call; a moment of its own comes first, where `body` looks for it."""
+    """The body of a call; a moment of its own comes first, where `body` looks for it.
+
+    A call that is replayed carries the id that it had.
+    """
     stamp = {"timestamp": payload["timestamp"]} if "timestamp" in payload else {}
-    return {**stamp, "type": call, **payload, "messageId": message_id}
+    return {**stamp, "type": call, **payload, "messageId": payload.get("messageId", message_id)}
