@@ -2,6 +2,7 @@
 PYTHON ?= python3
 ROWS ?= 200000
 ROUNDS ?= 5
+ROWS_SEGMENT ?= 8000
 TRIALS ?= 30
 KILLS ?= 200
 
@@ -25,8 +26,9 @@ check: .venv/.installed ## lint, formatting, types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-bench: .venv/.installed ## whole runs against the contenders; ROWS=200000 ROUNDS=5
+bench: .venv/.installed ## whole runs against the contenders; ROWS=200000 ROUNDS=5 ROWS_SEGMENT=8000
 	@.venv/bin/python -m tests.benchmarks --rows $(ROWS) --rounds $(ROUNDS)
+	@.venv/bin/python -m tests.benchmarks.segment --rows $(ROWS_SEGMENT)
 
 chaos: .venv/.installed ## 200 SIGKILLs over 30 trials with faults; what the sandbox saw is judged
 	.venv/bin/python -m tests.chaos --trials $(TRIALS) --kills $(KILLS)

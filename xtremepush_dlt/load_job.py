@@ -104,18 +104,17 @@ class XtremepushLoadJob(RunnableLoadJob, HasFollowupJobs):
         if final_state != "completed" or not self._keep_receipts:
             return []
         package = package_of(self._file_path)
-        records = read_records(package)
         file = self._parsed_file_name
         origin = Origin(pipeline_name_of(package), package.name, file.job_id())
-        made: dict[str, Iterable[Row]] = {DELIVERIES: deliveries(records, origin)}
+        made: dict[str, Iterable[Row]] = {DELIVERIES: deliveries(read_records(package), origin)}
         if is_replay(file.table_name):
             # its rows stand in the ledger already; what is new is their outcome
-            replayed = read_replayed(self._file_path)
-            made[REPLAYS] = replays(records, origin, replayed, socket.gethostname())
-            made[SUPERSEDING] = superseding(records, origin, replayed)
+            replayed, host = read_replayed(self._file_path), socket.gethostname()
+            made[REPLAYS] = replays(read_records(package), origin, replayed, host)
+            made[SUPERSEDING] = superseding(read_records(package), origin, replayed)
         else:
-            made[UNDELIVERED] = undelivered(records, origin)
-            made[SUPERSEDING] = superseding(records, origin)
+            made[UNDELIVERED] = undelivered(read_records(package), origin)
+            made[SUPERSEDING] = superseding(read_records(package), origin)
         requests: list[FollowupJobRequest] = []
         for table, rows in made.items():
             receipts = ReceiptsFile(package, table, file.file_id, rows)

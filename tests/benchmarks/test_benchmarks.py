@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import contender
+from tests.benchmarks import contender, segment
 from tests.benchmarks.__main__ import (
     CONTENDERS,
     SOURCES,
@@ -98,3 +98,23 @@ def test_a_target_counts_as_reached_from_its_ratio_on_and_not_below() -> None:
     assert words(90.0, 250.0, 1.14) == ["reached"] * 4
     assert words(90.0, 250.0, 1.16) == ["reached"] * 2 + ["MISSED"] * 2
     assert "| dict | xtremepush | 90 | 90 to 90 | 0.90 | 1.80 |" in table(figures(90.0, 250.0))
+
+
+def test_the_segment_route_is_measured_and_judged_on_one_line() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.segment", "--rows", "60"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].startswith(("reached: Segment", "MISSED: Segment"))
+
+
+def test_nine_tenths_of_what_the_lanes_can_carry_is_enough_and_less_is_not() -> None:
+    assert segment.IDEAL == 160
+    assert segment.verdict(1440, 10.0).startswith("reached: ")
+    assert segment.verdict(1439, 10.0).startswith("MISSED: ")
+    assert "144 rows/s, 90.0% of 160/s" in segment.verdict(1440, 10.0)

@@ -20,6 +20,7 @@ from tests.chaos.verify import Figures
 
 _COLUMNS = (
     "trial",
+    "route",
     "policy",
     "kills",
     "restarts",
@@ -33,6 +34,7 @@ _COLUMNS = (
     "duplicates resend",
     "duplicates hold",
     "unknown",
+    "sent again",
     "seconds",
 )
 
@@ -79,11 +81,11 @@ def table(reports: Sequence[Report], seconds: float) -> str:
     failures = sum(report.failures for report in reports)
     lines = [
         f"| {' | '.join(_COLUMNS)} |",
-        f"| ---: | --- |{' ---: |' * (len(_COLUMNS) - 2)}",
+        f"| ---: | --- | --- |{' ---: |' * (len(_COLUMNS) - 3)}",
         *(
             _line(
                 str(report.trial.number),
-                report.on_unknown,
+                f"{report.route} | {report.on_unknown}",
                 report.kills,
                 report.failures,
                 report.figures,
@@ -91,18 +93,17 @@ def table(reports: Sequence[Report], seconds: float) -> str:
             )
             for report in sorted(reports, key=lambda one: one.trial.number)
         ),
-        _line(f"all {len(reports)}", "", kills, failures, whole, seconds),
+        _line(f"all {len(reports)}", " | ", kills, failures, whole, seconds),
     ]
     return "\n".join(lines)
 
 
-def _line(
-    name: str, policy: str, kills: int, restarts: int, figures: Figures, seconds: float
-) -> str:
+def _line(name: str, what: str, kills: int, restarts: int, figures: Figures, seconds: float) -> str:
     counts = [kills, restarts, figures.rows, figures.requests, figures.lost, figures.out_of_order]
     counts += [figures.barrier_breaks, figures.overlaps, figures.overlaps_untold]
     counts += [figures.duplicates_resend, figures.duplicates_hold, figures.unknown]
-    cells = [name, policy, *(f"{count:,}" for count in counts), f"{seconds:.0f}"]
+    counts += [figures.sent_again]
+    cells = [name, what, *(f"{count:,}" for count in counts), f"{seconds:.0f}"]
     return f"| {' | '.join(cells)} |"
 
 

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 POISON = "chaos-poison"
 """A request that holds this text is refused."""
 
+CALLS_OF_PROFILES = ("identify", "delete")
+"""Kinds of rows that make no event."""
+
 POISON_SHARE = 0.055
 INVALID_SHARE = 0.01
 STATUSES = ("paid", "paid", "paid", "refunded", "open")
@@ -19,7 +22,7 @@ Row = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """One row at one action: `kind` is `identify` or the name of the event."""
+    """One row at one action: `kind` is `identify`, `delete` or the name of the event."""
 
     table: str
     kind: str
@@ -36,6 +39,7 @@ class Sizes:
     orders: int = 700
     visits: int = 500
     parts: int = 2
+    leavers: int = 10
 
 
 TRACKS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
@@ -46,6 +50,9 @@ TRACKS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
 """Events of each table in the order of its actions, with the statuses that select a row."""
 
 IDENTIFIES = ("customers", "signups")
+LEAVERS = "leavers"
+"""Table of users whose profiles are deleted; all of it belongs to the last part."""
+
 FAMILY = {"customers": "version", "signups": "signup_n"}
 """Attribute that grows with each row of a user, by the table that writes it."""
 
@@ -93,6 +100,10 @@ class Data:
                     row["at"] = None if chance.random() < INVALID_SHARE / 2 else "2026-01-01"
                     row["status"] = chance.choice(STATUSES)
                 rows.append(row)
+        self.tables[LEAVERS] = [
+            {"user_id": f"user-{user}", "n": n, "part": sizes.parts - 1}
+            for n, user in enumerate(chance.sample(range(sizes.users), sizes.leavers))
+        ]
 
     def part(self, table: str, part: int) -> list[Row]:
         """The rows of a table that belong to one package."""
@@ -109,6 +120,7 @@ class Expected:
         skipped: Rows at actions that `when` leaves out.
         profiles: Attributes at the end, by user.
         identified: Users with a sound identify row, by part.
+        leavers: Users who are deleted at the end, with the row that says so.
     """
 
     def __init__(self, data: Data) -> None:
@@ -118,6 +130,7 @@ class Expected:
         self.skipped: set[Key] = set()
         self.profiles: dict[str, Row] = {}
         self.identified: dict[int, set[str]] = {}
+        self.leavers: dict[str, Key] = {}
         for table, rows in data.tables.items():
             for row in rows:
                 for key, selected in _offers(table, row):
@@ -131,11 +144,15 @@ class Expected:
     def events(self, up_to_part: int) -> int:
         """Sound events of the parts up to one, that one included."""
         return sum(
-            key.kind != "identify" and part <= up_to_part for key, (_, part) in self.sound.items()
+            key.kind not in CALLS_OF_PROFILES and part <= up_to_part
+            for key, (_, part) in self.sound.items()
         )
 
     def _sort(self, key: Key, row: Row, selected: bool) -> None:
-        if not selected:
+        if key.kind == "delete":
+            self.sound[key] = (row["user_id"], row["part"])
+            self.leavers[row["user_id"]] = key
+        elif not selected:
             self.skipped.add(key)
         elif row["user_id"] is None or (key.kind != "identify" and row["at"] is None):
             self.invalid.add(key)
@@ -160,5 +177,7 @@ def attributes_of(table: str, row: Row) -> Row:
 def _offers(table: str, row: Row) -> Iterator[tuple[Key, bool]]:
     if table in IDENTIFIES:
         yield Key(table, "identify", row["n"]), True
+    if table == LEAVERS:
+        yield Key(table, "delete", row["n"]), True
     for event, statuses in TRACKS.get(table, {}).items():
         yield Key(table, event, row["n"]), statuses is None or row["status"] in statuses

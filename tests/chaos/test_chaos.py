@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -38,7 +39,8 @@ def assert_none(reports: list[Report], *kinds: str) -> None:
 def test_twenty_kills_are_made_and_most_of_them_amid_the_delivery(reports: list[Report]) -> None:
     assert sum(report.kills for report in reports) >= KILLS
     assert sum(report.kills_in_delivery for report in reports) >= KILLS * 0.6
-    assert {report.on_unknown for report in reports} == {"resend", "hold"}
+    tried = {(report.route, report.on_unknown) for report in reports}
+    assert tried == {(r, p) for r in ("external", "segment") for p in ("resend", "hold")}
 
 
 def test_no_row_is_lost_and_profiles_end_as_the_rows_say(reports: list[Report]) -> None:
@@ -69,6 +71,18 @@ def test_with_hold_no_event_arrives_twice_and_with_resend_only_what_was_in_doubt
         "repeated though a later one was confirmed",
         "repeated more than was in flight",
     )
+
+
+def test_on_the_segment_route_a_row_has_one_id_however_often_it_is_sent(
+    reports: list[Report],
+) -> None:
+    assert_none(reports, "several ids", "shared id", "duplicates though ids are known")
+    sent_again = [r.figures.sent_again for r in reports if r.route == "segment"]
+    assert sum(sent_again) > 0, "nothing was sent again, so nothing was proved"
+
+
+def test_who_is_deleted_stays_deleted(reports: list[Report]) -> None:
+    assert_none(reports, "call after deletion", "deleted though it should not")
 
 
 def test_every_row_has_one_outcome_however_often_the_run_was_killed(reports: list[Report]) -> None:
@@ -119,6 +133,25 @@ def _delay_task(sandbox: Sandbox) -> None:
     task.finished_at = time.time()
 
 
+def _revive(sandbox: Sandbox) -> None:
+    api = sandbox._app.api
+    api.profiles.attributes[str(api.deletions.done[0].user_id)] = {}
+
+
+def _rename(sandbox: Sandbox) -> None:
+    tracked = [r for r in sandbox._app.recorder.requests if (r.body or {}).get("type") == "track"]
+    again = copy(tracked[0])
+    again.body = {**(again.body or {}), "messageId": "another"}
+    sandbox._app.recorder.requests.append(again)
+
+
+def _share(sandbox: Sandbox) -> None:
+    tracked = [r for r in sandbox._app.recorder.requests if (r.body or {}).get("type") == "track"]
+    again = copy(tracked[0])
+    again.body = {**(again.body or {}), "messageId": (tracked[1].body or {})["messageId"]}
+    sandbox._app.recorder.requests.append(again)
+
+
 def _nothing(sandbox: Sandbox) -> None:
     pass
 
@@ -131,32 +164,44 @@ class Delivered(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Delivered]:
-    """Delivered once; each test puts the record back."""
-    trial = Trial(5, 1, 0, Sizes(40, 150, 60, 150, 90))
+def delivered(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Delivered]:
+    """Delivered once on each route; each test puts the record back."""
+    number = {"external": 1, "segment": 3}[request.param]
+    trial = Trial(5, number, 0, Sizes(40, 150, 60, 150, 90))
     runner = Runner(trial, tmp_path_factory.mktemp("chaos"))
     with Sandbox(SandboxSettings(async_from_rows=2)) as sandbox:
         runner.deliver(sandbox)
         yield Delivered(runner, sandbox)
 
 
+EITHER = [
+    (_lose, "lost"),
+    (_repeat, "sent twice with hold"),
+    (_swap, "out of order"),
+    (_forget, "barrier"),
+    (_spoil, "wrong profile"),
+    (_revive, "call after deletion"),
+    (_nothing, None),
+]
+TASKS = [(_overlap, "overlap"), (_delay_task, "barrier")]
+IDS = [(_rename, "several ids"), (_share, "shared id")]
+
+
 @pytest.mark.parametrize(
-    ("spoil", "kind"),
+    ("delivered", "spoil", "kind"),
     [
-        (_lose, "lost"),
-        (_repeat, "sent twice with hold"),
-        (_swap, "out of order"),
-        (_forget, "barrier"),
-        (_spoil, "wrong profile"),
-        (_overlap, "overlap"),
-        (_delay_task, "barrier"),
-        (_nothing, None),
+        *(("external", *case) for case in (*EITHER, *TASKS)),
+        *(("segment", *case) for case in (*EITHER, *IDS)),
     ],
+    indirect=["delivered"],
 )
 def test_the_judge_finds_what_is_wrong_and_nothing_else(
     spoil: Callable[[Sandbox], None], kind: str | None, delivered: Delivered
 ) -> None:
     api = delivered.sandbox._app.api
+    requests = list(delivered.sandbox._app.recorder.requests)
     events = list(api.log.events)
     finished = {task.id: task.finished_at for task in api.board.tasks.values()}
     attributes = {user: dict(kept) for user, kept in api.profiles.attributes.items()}
@@ -165,7 +210,9 @@ def test_the_judge_finds_what_is_wrong_and_nothing_else(
         _, found = delivered.runner.judge(delivered.sandbox)
     finally:
         api.log.events[:] = events
+        api.profiles.attributes.clear()
         api.profiles.attributes.update(attributes)
+        delivered.sandbox._app.recorder.requests[:] = requests
         api.board.overlaps.clear()
         for number, moment in finished.items():
             api.board.tasks[number].finished_at = moment

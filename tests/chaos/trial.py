@@ -23,7 +23,7 @@ from typing import IO, Any
 import orjson
 
 from tests.chaos.data import POISON, Data, Expected, Sizes
-from tests.chaos.verify import Figures, Run, verify
+from tests.chaos.verify import Figures, Run, is_of_profiles, verify
 from tests.chaos.worker import Job
 from xtremepush_dlt.sandbox import Faults, Sandbox, SandboxSettings
 
@@ -57,6 +57,7 @@ class Report:
 
     trial: Trial
     on_unknown: str
+    route: str
     figures: Figures
     violations: list[str]
     kills: int
@@ -155,6 +156,9 @@ class Runner:
         self._parts = trial.sizes.parts
         # trials take turns, so that each policy has its share
         self.on_unknown = ("resend", "hold")[trial.number % 2]
+        self.route = ("external", "segment")[trial.number // 2 % 2]
+        # without it, what is sent again arrives twice, which is judged as well
+        self._dedup = self.route == "segment" and trial.number % 8 == 2
         self._format = self._chance.choice(["typed-jsonl", "typed-jsonl", "parquet"])
         self._runs: list[Run] = []
         self._violations: list[str] = []
@@ -178,6 +182,7 @@ class Runner:
         return Report(
             self._trial,
             self.on_unknown,
+            self.route,
             figures,
             self._violations,
             len(kills),
@@ -228,6 +233,7 @@ class Runner:
     def _settings(self) -> SandboxSettings:
         chance = self._chance
         return SandboxSettings(
+            segment_dedup=self._dedup,
             # 2 at least: a single profile whose task fails at random would count as refused
             async_from_rows=chance.choice([5, 10, 20, 100]),
             task_start_seconds=chance.choice([0.0, 0.02]),
@@ -270,6 +276,7 @@ class Runner:
             # with little patience dlt's own retry takes over
             retry_patience=chance.choice([0.05, 20.0, 20.0]),
             file_format=self._format,
+            route=self.route,
         )
 
     def _until_done(self, sandbox: Sandbox, nursery: Nursery) -> None:
@@ -393,7 +400,7 @@ def _numbers(sandbox: Sandbox) -> int:
 
 
 def _imports(sandbox: Sandbox) -> int:
-    return sum("/import/" in request.path for request in sandbox._app.recorder.requests)
+    return sum(map(is_of_profiles, list(sandbox._app.recorder.requests)))
 
 
 def _reached(sandbox: Sandbox, moment: Moment | None) -> Callable[[], bool]:

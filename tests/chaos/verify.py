@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tests.chaos.data import FAMILY, POISON, Expected, Key
+from tests.chaos.data import CALLS_OF_PROFILES, FAMILY, LEAVERS, POISON, Expected, Key
 from tests.chaos.worker import PIPELINE, Job
 from xtremepush_dlt.delivery.journal import read_records
 from xtremepush_dlt.delivery.outcomes import Outcome
 from xtremepush_dlt.delivery.report import report_of_package
 from xtremepush_dlt.sandbox import Sandbox
+from xtremepush_dlt.sandbox.deletions import IDENTIFIER as DELETION
 from xtremepush_dlt.sandbox.events import Event
 from xtremepush_dlt.sandbox.recorder import RequestRecord
 from xtremepush_dlt.sandbox.tasks import Task
@@ -66,6 +67,7 @@ class Figures:
     duplicates_resend: int = 0
     duplicates_hold: int = 0
     unknown: int = 0
+    sent_again: int = 0
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(
@@ -95,6 +97,18 @@ class Found:
         ]
 
 
+class Item(NamedTuple):
+    """An event in a request."""
+
+    key: Key
+    part: int
+
+
+def is_of_profiles(request: RequestRecord) -> bool:
+    """Whether a request identifies, on either route."""
+    return "/import/" in request.path or (request.body or {}).get("type") == "identify"
+
+
 class Record:
     """What the sandbox kept, put in order."""
 
@@ -104,6 +118,10 @@ class Record:
         self.tasks = sandbox.tasks
         self.overlaps = sandbox.overlaps
         self.profiles = sandbox.profiles
+        self.deletions = sandbox.deletions
+        self.on_segment = any(run.job.route == "segment" for run in runs)
+        self.imports = [request for request in self.requests if is_of_profiles(request)]
+        self.hits = [request for request in self.requests if any(self.items(request))]
         self.runs = runs
         self._by_number = {request.number: request for request in self.requests}
         self._task_of = {task.request: task for task in self.tasks}
@@ -123,9 +141,12 @@ class Record:
         """The task that an import made."""
         return self._task_of.get(request.number)
 
-    def of(self, kind: str) -> list[RequestRecord]:
-        """Requests to one endpoint."""
-        return [request for request in self.requests if f"/{kind}/" in request.path]
+    def items(self, request: RequestRecord) -> Iterator[Item]:
+        """The events of a request, on either route."""
+        body: Any = request.body or {}
+        for event in [body] if body.get("type") == "track" else body.get("events", ()):
+            value = event.get("properties", event.get("value"))
+            yield Item(Key(TABLE_OF[event["event"]], event["event"], value["n"]), value["part"])
 
     def unanswered(self, request: RequestRecord) -> bool:
         """Whether the client got no answer that it could read, though it lived on."""
@@ -151,8 +172,10 @@ class Record:
         return arrivals
 
     def imported_rows(self, request: RequestRecord) -> Iterator[dict[str, Any]]:
-        """The rows of an import."""
+        """The rows of an import, or that of an identify call."""
         body: Any = request.body or {}
+        if body.get("type") == "identify":
+            yield {"user_id": body["userId"], **body["traits"]}
         for row in body.get("rows", ()):
             yield dict(zip(body["columns"], row, strict=True))
 
@@ -183,10 +206,14 @@ def key_of(event: Event) -> Key:
     return Key(TABLE_OF[event.event], event.event, value["n"])
 
 
-def _key_of_payload(table: str, payload: Mapping[str, Any]) -> Key:
+def _key_of_payload(table: str, payload: Mapping[str, Any], expected: Expected) -> Key:
     if "event" in payload:
-        return Key(table, payload["event"], payload["value"]["n"])
-    return Key(table, "identify", payload["signup_n" if table == "signups" else "n"])
+        value = payload.get("properties", payload.get("value"))
+        return Key(table, payload["event"], value["n"])
+    if table == LEAVERS:
+        return expected.leavers[payload.get("userId", payload.get("user_id"))]
+    profile = payload.get("traits", payload)
+    return Key(table, "identify", profile["signup_n" if table == "signups" else "n"])
 
 
 def verify(
@@ -210,10 +237,16 @@ def verify(
     figures.requests = len(record.requests)
     if not record.tasks and any(request.status == 202 for request in record.requests):
         found.add("record", "the sandbox has forgotten its tasks, so nothing can be judged")
-    undelivered = _check_journals(expected, pipelines, found, hold=hold)
+    failed = _users_whose_deletion_failed(record)
+    undelivered = _check_journals(
+        expected, pipelines, failed, found, hold=hold, segment=record.on_segment
+    )
     unknown = undelivered[Outcome.UNKNOWN]
     figures.unknown = len(unknown)
     _check_loss(record, expected, unknown, found)
+    _check_deletions(record, expected, failed, found)
+    if record.on_segment:
+        figures.sent_again = _check_message_ids(record, found)
     _check_order(record, found)
     _check_barrier(record, expected, found)
     figures.overlaps_untold = _check_overlaps(record, found)
@@ -222,6 +255,8 @@ def verify(
     figures.out_of_order = found.count("out of order") + found.count("import out of order")
     figures.barrier_breaks = found.count("barrier")
     figures.overlaps = found.count("overlap")
+    if again and sandbox.settings.segment_dedup:
+        found.add("duplicates though ids are known", again)
     if hold:
         figures.duplicates_hold = again
         _check_unknown(record, unknown, found)
@@ -243,7 +278,8 @@ class Journals:
         invalid: How many are invalid.
     """
 
-    def __init__(self, packages: Iterable[Path], found: Found) -> None:
+    def __init__(self, packages: Iterable[Path], expected: Expected, found: Found) -> None:
+        self._expected = expected
         self.counts: dict[tuple[str, str], Counter[Outcome]] = defaultdict(Counter)
         self.named: dict[Outcome, Counter[Key]] = {outcome: Counter() for outcome in Outcome}
         self.invalid = 0
@@ -267,11 +303,18 @@ class Journals:
                     self.invalid += 1
                     continue
                 table = tables[line["file"], line["phase"]]
-                self.named[outcome][_key_of_payload(table, json.loads(row["payload"]))] += 1
+                payload = json.loads(row["payload"])
+                self.named[outcome][_key_of_payload(table, payload, self._expected)] += 1
 
 
 def _check_journals(
-    expected: Expected, pipelines: Path, found: Found, *, hold: bool
+    expected: Expected,
+    pipelines: Path,
+    failed: Collection[str],
+    found: Found,
+    *,
+    hold: bool,
+    segment: bool,
 ) -> Mapping[Outcome, set[Key]]:
     """The outcomes add up, and what was not delivered is written down, each row once."""
     packages = _packages(pipelines)
@@ -281,21 +324,22 @@ def _check_journals(
     # a kill may leave an empty temporary file of dlt beside the packages
     if pending := [path for path in normalized.iterdir() if path.is_dir()]:
         found.add("packages", f"{len(pending)} left")
-    journals = Journals(packages, found)
+    journals = Journals(packages, expected, found)
     rejected, unknown = journals.named[Outcome.REJECTED], journals.named[Outcome.UNKNOWN]
     for key, times in (rejected + unknown).items():
         if times > 1:
             found.add("written down twice", key)
-    for key in rejected.keys() - expected.poison:
+    excused = {expected.leavers[user] for user in failed}
+    for key in rejected.keys() - expected.poison - excused:
         found.add("refused though sound", key)
     for key in expected.poison - rejected.keys() - (unknown.keys() if hold else set()):
         found.add("poison not written down", key)
     for key in unknown:
-        if not hold or key.kind == "identify":
+        if not hold or key.kind in CALLS_OF_PROFILES:
             found.add("unknown", key)
     if journals.invalid != len(expected.invalid):
         found.add("invalid", f"{journals.invalid} instead of {len(expected.invalid)}")
-    _check_counts(expected, journals.counts, rejected, unknown, found)
+    _check_counts(expected, journals.counts, rejected, unknown, found, segment=segment)
     return {outcome: set(keys) for outcome, keys in journals.named.items()}
 
 
@@ -305,6 +349,8 @@ def _check_counts(
     rejected: Iterable[Key],
     unknown: Iterable[Key],
     found: Found,
+    *,
+    segment: bool,
 ) -> None:
     offered = expected.offered()
     sure = {
@@ -322,7 +368,7 @@ def _check_counts(
         arrived = offered[action] - sum(wanted.values())
         if seen[Outcome.DELIVERED] + seen[Outcome.MERGED] != arrived:
             found.add("counts", f"{action} delivered: {dict(seen)} instead of {arrived}")
-        if action[1] != "identify" and seen[Outcome.MERGED]:
+        if (action[1] != "identify" or segment) and seen[Outcome.MERGED]:
             found.add("counts", f"{action}: merged events")
         for outcome, number in wanted.items():
             if seen[outcome] != number:
@@ -331,19 +377,59 @@ def _check_counts(
 
 def _check_loss(record: Record, expected: Expected, unknown: Iterable[Key], found: Found) -> None:
     held = set(unknown)
-    for key in expected.sound:
-        if key.kind != "identify" and key not in record.arrivals and key not in held:
-            found.add("lost", key)
+    events = {key for key in expected.sound if key.kind not in CALLS_OF_PROFILES}
+    for key in events - record.arrivals.keys() - held:
+        found.add("lost", key)
     for key in record.arrivals:
         if key not in expected.sound:
             found.add("arrived though it should not", key)
     for user, wanted in expected.profiles.items():
+        if user in expected.leavers:
+            continue
         has = record.profiles.get(user)
         if has != wanted:
             found.add("wrong profile", f"{user}: {has} instead of {wanted}")
-    for user in record.profiles.keys() - expected.profiles.keys():
+    for user in record.profiles.keys() - expected.profiles.keys() - expected.leavers.keys():
         if record.profiles[user]:
             found.add("wrong profile", f"{user} should have no attributes")
+
+
+def _users_whose_deletion_failed(record: Record) -> set[str]:
+    """Those whose task ended Fatal: the row is refused then, and says so."""
+    deletions = [task for task in record.tasks if task.identifier == DELETION]
+    return {user for task in deletions if task.state == "Fatal" for user in task.users}
+
+
+def _check_deletions(
+    record: Record, expected: Expected, failed: Collection[str], found: Found
+) -> None:
+    """Who is to be deleted is gone: a call that came later would have made a profile again."""
+    done = {deletion.user_id for deletion in record.deletions}
+    for user in expected.leavers.keys() - failed:
+        if user not in done:
+            found.add("lost", f"the deletion of {user}")
+        if user in record.profiles:
+            found.add("call after deletion", user)
+    for stray in done - expected.leavers.keys():
+        found.add("deleted though it should not", stray)
+
+
+def _check_message_ids(record: Record, found: Found) -> int:
+    """A row has one id however often it is sent, and no other has it; gives what was sent again."""
+    ids: dict[Key, Counter[str]] = defaultdict(Counter)
+    for request in record.hits:
+        body: Any = request.body
+        for item in record.items(request):
+            ids[item.key][body["messageId"]] += 1
+    rows: Counter[str] = Counter()
+    for key, of in ids.items():
+        if len(of) > 1:
+            found.add("several ids", key)
+        rows.update(of.keys())
+    for message_id, keys in rows.items():
+        if keys > 1:
+            found.add("shared id", message_id)
+    return sum(of.total() - 1 for of in ids.values())
 
 
 def _check_order(record: Record, found: Found) -> None:
@@ -359,7 +445,7 @@ def _check_order(record: Record, found: Found) -> None:
             found.add("out of order", f"{key} of {who[1]} after {last[who]}")
         last[who] = place
     newest: dict[tuple[int, str, str], int] = {}
-    for request in record.of("import"):
+    for request in record.imports:
         if not record.took(request):
             continue
         run = record.run_of(request)
@@ -377,11 +463,10 @@ def _check_order(record: Record, found: Found) -> None:
 def _check_barrier(record: Record, expected: Expected, found: Found) -> None:
     """No event before its package's profiles are settled, no import of the package after it."""
     first_event: dict[int, RequestRecord] = {}
-    for request in record.of("hit"):
-        body: Any = request.body or {}
-        for event in body.get("events", ()):
-            first_event.setdefault(event["value"]["part"], request)
-    for request in record.of("import"):
+    for request in record.hits:
+        for item in record.items(request):
+            first_event.setdefault(item.part, request)
+    for request in record.imports:
         for part in {
             int(row.get("part", row.get("signup_part", 0))) for row in record.imported_rows(request)
         } & first_event.keys():
@@ -413,6 +498,8 @@ def _check_overlaps(record: Record, found: Found) -> int:
     untold = 0
     tasks = {task.id: task for task in record.tasks}
     for overlap in record.overlaps:
+        if tasks[overlap.task].identifier == DELETION:
+            continue  # a deletion that was in doubt is sent again, which changes nothing
         first = record.request(tasks[overlap.task].request)
         kind = "overlap with an untold task" if record.in_doubt(first) else "overlap"
         untold += record.in_doubt(first)
@@ -455,10 +542,8 @@ def _check_unknown(record: Record, unknown: Iterable[Key], found: Found) -> None
     """Only what was in doubt is held: no row that stands in nothing but answered requests."""
     doubtful: set[Key] = set()
     seen: dict[Key, int] = {}
-    for request in record.of("hit"):
-        body: Any = request.body or {}
-        for item in body.get("events", ()):
-            key = Key(TABLE_OF[item["event"]], item["event"], item["value"]["n"])
+    for request in record.hits:
+        for key, _ in record.items(request):
             seen[key] = record.run_of(request)
             if record.in_doubt(request):
                 doubtful.add(key)

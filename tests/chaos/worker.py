@@ -23,11 +23,17 @@ import dlt
 import pyarrow.parquet  # noqa: F401
 
 import xtremepush_dlt.job_client  # noqa: F401
-from tests.chaos.data import TRACKS, Data, Sizes
-from xtremepush_dlt import identify, track, xtremepush, xtremepush_adapter
+from tests.chaos.data import LEAVERS, TRACKS, Data, Sizes
+from xtremepush_dlt import delete, identify, track, xtremepush, xtremepush_adapter
 from xtremepush_dlt.delivery import throttle
 
 PIPELINE = "chaos"
+CREDENTIALS = {
+    "external": {"app_token": "sandbox-token"},
+    "segment": {"segment_api_key": "sandbox-segment-key"},
+}
+DELETE_PATH = "/api/external/delete/profile"
+
 HANG_SECONDS = 90.0
 """After so long a run tells where it stands, in its log."""
 
@@ -47,6 +53,7 @@ class Job:
     on_unknown: str = "resend"
     retry_patience: float = 20.0
     file_format: str = "typed-jsonl"
+    route: str = "external"
     backoff_first: float = 0.01
 
     def to_json(self) -> str:
@@ -55,8 +62,9 @@ class Job:
 
 
 def tables(data: Data, part: int) -> list[Any]:
-    """The resources of one package, with their actions; event tables stand first on purpose."""
-    actions: dict[str, list[Any]] = {
+    """The resources of one package, with their actions; in the wrong order on purpose."""
+    actions: dict[str, list[Any]] = {LEAVERS: [delete(user_id="user_id")]}
+    actions |= {
         table: [
             track(event, timestamp="at", when={"status": statuses} if statuses else None)
             for event, statuses in events.items()
@@ -69,9 +77,11 @@ def tables(data: Data, part: int) -> list[Any]:
     )
     return [
         xtremepush_adapter(
-            # a small part may have no poison, and so no value in this column
             dlt.resource(
-                data.part(table, part), name=table, columns={"note": {"data_type": "text"}}
+                data.part(table, part),
+                name=table,
+                # a small part may have no poison, and so no value in this column
+                columns=None if table == LEAVERS else {"note": {"data_type": "text"}},
             ),
             *todo,
         )
@@ -88,14 +98,18 @@ def work(job: Job) -> None:
     data = Data(job.seed, Sizes(**job.sizes))
     destination = xtremepush(
         api_endpoint=job.url,
-        credentials={"app_token": "sandbox-token"},
+        credentials=CREDENTIALS[job.route],
         event_batch_size=job.event_batch,
         profile_batch_size=job.profile_batch,
         max_connections=job.lanes,
         retry_patience=job.retry_patience,
         on_unknown=job.on_unknown,  # type: ignore[arg-type]  # one of its literals
         max_undelivered=1.0,  # with so much poison the breaker might trip by chance
-        assumptions={"task_poll_seconds": 0.01, "task_poll_seconds_most": 0.05},
+        assumptions={
+            "task_poll_seconds": 0.01,
+            "task_poll_seconds_most": 0.05,
+            "delete_path": DELETE_PATH,
+        },
     )
     pipeline = dlt.pipeline(
         PIPELINE, destination=destination, pipelines_dir=str(Path(job.folder, "pipelines"))

@@ -12,6 +12,7 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from tests.keys import ALGORITHMS, pem
+from tests.pipelines.access import SECRET, signed, signer
 from tests.sandbox.signing import certificate, private_key, spki
 from xtremepush_dlt import delivery_report, identify, track, xtremepush_adapter
 from xtremepush_dlt.exceptions import (
@@ -20,7 +21,7 @@ from xtremepush_dlt.exceptions import (
     EndpointRefusedError,
     XtremepushUnavailableError,
 )
-from xtremepush_dlt.sandbox import Faults, OAuthClient, SandboxSettings
+from xtremepush_dlt.sandbox import Faults, SandboxSettings
 
 if TYPE_CHECKING:
     from tests.conftest import Configure, Desk, MakeDesk
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("dlt_home")
 
 TOKEN_PATH = "/api/oauth/token"
-SECRET = {"client_id": "sandbox-client", "client_secret": "sandbox-secret"}
-
-
-def signed(kind: str = "P-256", **more: str) -> dict[str, str]:
-    """Credentials with a private key."""
-    return {"client_id": "signer", "private_key": pem(kind), **more}
-
-
-def signer(public_key: str, scopes: frozenset[str] | None = None) -> SandboxSettings:
-    """A project whose only client ID has a public key."""
-    client = OAuthClient("signer", public_key=public_key, scopes=scopes)
-    return SandboxSettings(oauth_clients=(client,))
 
 
 def customers(count: int = 3) -> Any:
@@ -67,14 +56,6 @@ tables = pytest.mark.parametrize("table", TABLES)
 
 
 # --- the contract ---------------------------------------------------------------------------------
-
-
-@tables
-def test_a_client_secret_delivers(table: str, desk: Desk) -> None:
-    report = desk.deliver(TABLES[table](), credentials=SECRET)
-    assert report.count("delivered") == 3
-    assert_delivered(desk, table)
-    assert desk.sandbox.tokens_issued == 1
 
 
 @tables

@@ -2,8 +2,8 @@
 
 Identify calls of the whole package are settled before the first track call leaves. dlt's job order
 is arbitrary and with one worker its jobs run one after the other, so a job that waited for another
-might wait for ever. A track job therefore delivers the identify files of its package itself; their
-own jobs then find the work done in the journal.
+might wait for ever. A track job therefore delivers the identify files of its package itself, and a
+job with deletions all other calls as well; their own jobs then find the work done in the journal.
 """
 
 from __future__ import annotations

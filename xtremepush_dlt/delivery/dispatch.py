@@ -141,7 +141,7 @@ class Dispatcher:
             verdict = self._sender.request(outgoing)
             if verdict.answer is Answer.ACCEPTED and verdict.task_id is not None:
                 # sent again after a crash, it does no harm
-                return self._sender.follow(verdict.task_id)
+                return self._follow(verdict.task_id)
             return verdict
         self._journal.write({"k": "importing"})
         verdict = self._sender.request(outgoing)
@@ -163,6 +163,9 @@ class Dispatcher:
     def _follow_import(self, batch: Batch, consignment: Consignment, task_id: str) -> Verdict:
         self._book.enter_task(consignment.lane, consignment.load, batch, task_id)
         self._journal.write({"k": "imported"})
+        return self._follow(task_id)
+
+    def _follow(self, task_id: str) -> Verdict:
         verdict = self._sender.follow(task_id)
         if verdict.answer is Answer.DELIVERED:
             self._journal.write({"k": "task_done", "task": task_id}, self._key, lazy=True)

@@ -35,7 +35,7 @@ class PassKey:
 
     Attributes:
         file: dlt's job id of the file: table and file id.
-        phase: `identify` or `track`.
+        phase: `identify`, `track` or `delete`.
     """
 
     file: str
@@ -212,13 +212,15 @@ def pipeline_name_of(package: Path) -> str:
     return package.parents[2].name
 
 
-def read_records(package: Path) -> list[Record]:
-    """All records of a load package's journal; none if it has no journal.
+def read_records(package: Path) -> Iterator[Record]:
+    """The records of a load package's journal, one by one; none if it has no journal.
+
+    Where each request carries one call there are several for every row, too many to be kept.
 
     Raises:
         JournalDamagedError: If a line other than the last cannot be read.
     """
-    return [record for record, _ in _read(package / JOURNAL_NAME)]
+    return (record for record, _ in _read(package / JOURNAL_NAME))
 
 
 def _read(path: Path) -> Iterator[tuple[Record, int]]:

@@ -14,6 +14,9 @@ from xtremepush_dlt.routes.verdict import Answer
 
 Row = dict[str, Any]
 
+_TRIED_AGAIN = (Answer.BUSY.value, Answer.UNANSWERED.value)
+"""Answers after which the same request may be tried again."""
+
 
 class Origin(NamedTuple):
     """Where the rows of a load file come from.
@@ -54,17 +57,18 @@ class _Pass(NamedTuple):
 
 
 def deliveries(records: Iterable[Record], origin: Origin) -> Iterator[Row]:
-    """One row for each request that carried calls of a file, in the order of sending.
+    """One row for each request that carried calls of a file, in the order of their ends.
 
-    A request that was tried several times is one row, which tells of the last attempt. One whose
-    process was killed before the answer is `unanswered`.
+    A row is given away as soon as nothing more can be said about its request. A request that was
+    tried several times is one row, which tells of the last attempt. One whose process was killed
+    before the answer is `unanswered`.
 
     Args:
         records: The journal of the load package.
         origin: The file.
     """
     rows: dict[str, Row] = {}
-    task_ends: dict[str, str] = {}
+    by_task: dict[str, Row] = {}
     for record, of in _of_file(records, origin):
         kind = record["k"]
         if kind == "leaving":
@@ -82,7 +86,8 @@ def deliveries(records: Iterable[Record], origin: Origin) -> Iterator[Row]:
                 "body": record.get("body"),
             }
         elif kind == "request" and record["rows"]:
-            rows[record["request"]] |= {
+            row = rows[record["request"]]
+            row |= {
                 "sent_at": _moment(record["at"] - record["seconds"]),
                 "outcome": record["answer"],
                 "status": record["status"],
@@ -91,13 +96,16 @@ def deliveries(records: Iterable[Record], origin: Origin) -> Iterator[Row]:
                 "latency_seconds": record["seconds"],
                 "task_id": record["task"],
             }
-        elif kind == "task_done" or (kind == "settled" and "task" in record):
-            task_ends[record["task"]] = Answer.DELIVERED.value
-        elif kind == "task_failed":
-            task_ends[record["task"]] = Answer.REFUSED.value
-    for row in rows.values():
-        row["outcome"] = task_ends.get(row.get("task_id") or "", row["outcome"])
-        yield row
+            if record["answer"] == Answer.ACCEPTED.value:
+                by_task[record["task"]] = rows.pop(record["request"])
+            elif record["answer"] not in _TRIED_AGAIN:
+                yield rows.pop(record["request"])
+        elif kind in ("task_done", "task_failed", "settled") and record.get("task") in by_task:
+            failed = kind == "task_failed"
+            row = by_task.pop(record["task"])
+            yield row | {"outcome": (Answer.REFUSED if failed else Answer.DELIVERED).value}
+    yield from by_task.values()
+    yield from rows.values()
 
 
 def undelivered(records: Iterable[Record], origin: Origin) -> Iterator[Row]:

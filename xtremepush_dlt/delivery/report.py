@@ -9,38 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xtremepush_dlt.delivery.journal import PassKey, Record, read_records
-from xtremepush_dlt.delivery.outcomes import Outcome, Tally
+from xtremepush_dlt.delivery.journal import read_records
+from xtremepush_dlt.delivery.outcomes import Outcome
+from xtremepush_dlt.delivery.summary import ActionReport, Summary
 
 if TYPE_CHECKING:
     import dlt
 
 _REASONS_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class ActionReport:
-    """What became of the rows that one table offered to one action.
-
-    Attributes:
-        table: Name of the table.
-        action: Label of the action.
-        counts: Rows by outcome, all six of them.
-        reasons: Undelivered rows by outcome, column and reason.
-        omissions: Values left out of rows that were sent, by column and reason; a reason that
-            begins with `sent, but` is about a value that was not left out.
-    """
-
-    table: str
-    action: str
-    counts: dict[Outcome, int]
-    reasons: Counter[tuple[Outcome, str, str]]
-    omissions: Counter[tuple[str, str]]
-
-    @property
-    def offered(self) -> int:
-        """Rows offered so far: the six outcomes add up to it."""
-        return sum(self.counts.values())
 
 
 @dataclass(frozen=True)
@@ -168,19 +144,16 @@ def _report(folders: Iterable[Path], all_loaded: bool = False) -> DeliveryReport
     load_ids: list[str] = []
     retries, seconds, complete = 0, 0.0, True
     for folder in folders:
-        records = read_records(folder)
+        summary = Summary(actions, latencies)
+        for record in read_records(folder):
+            summary.add(record)
         loaded = all_loaded or folder.parent.name == "loaded"
-        if not records and loaded:
+        if not summary.records and loaded:
             continue  # a package that held nothing for Xtremepush
         load_ids.append(folder.name)
-        _add_outcomes(actions, records)
-        requests = [record for record in records if record["k"] == "request" and record["rows"]]
-        latencies += [record["seconds"] for record in requests]
-        retries += sum(1 for record in requests if record["attempt"] > 1)
-        seconds += _active_seconds(records)
-        began = {(r["file"], r["phase"]) for r in records if r["k"] == "began"}
-        ended = {(r["file"], r["phase"]) for r in records if r["k"] == "ended"}
-        complete = complete and began == ended and loaded
+        retries += summary.retries
+        seconds += summary.seconds
+        complete = complete and summary.passes.keys() == summary.ended and loaded
     return DeliveryReport(
         tuple(load_ids),
         tuple(actions.values()),
@@ -192,45 +165,8 @@ def _report(folders: Iterable[Path], all_loaded: bool = False) -> DeliveryReport
     )
 
 
-def _add_outcomes(reports: dict[tuple[str, str], ActionReport], records: Iterable[Record]) -> None:
-    passes: dict[PassKey, tuple[str, dict[int, str]]] = {}
-    for record in records:
-        if record["k"] == "began":
-            key = PassKey(record["file"], record["phase"])
-            passes[key] = (record["table"], dict(record["actions"]))
-            for label in passes[key][1].values():
-                _entry(reports, record["table"], label)
-        elif record["k"] == "settled":
-            table, labels = passes[PassKey(record["file"], record["phase"])]
-            tally = Tally.from_json(record["tally"])
-            for (action, outcome), count in tally.outcomes.items():
-                _entry(reports, table, labels[action]).counts[outcome] += count
-            for (action, outcome, *why), count in tally.reasons.items():
-                _entry(reports, table, labels[action]).reasons[outcome, why[0], why[1]] += count
-            for (action, *why), count in tally.omissions.items():
-                _entry(reports, table, labels[action]).omissions[why[0], why[1]] += count
-
-
 def _what_was_done(reason: str, table: str) -> str:
     return f"doubtful {table}" if reason.startswith("sent, but") else f"left out {table}"
-
-
-def _entry(reports: dict[tuple[str, str], ActionReport], table: str, label: str) -> ActionReport:
-    return reports.setdefault(
-        (table, label),
-        ActionReport(table, label, dict.fromkeys(Outcome, 0), Counter(), Counter()),
-    )
-
-
-def _active_seconds(records: Iterable[Record]) -> float:
-    """Seconds between the first and the last record of each run, without the pauses between."""
-    total, first, last = 0.0, 0.0, 0.0
-    for record in records:
-        if record["k"] == "run":
-            total += last - first
-            first = record["at"]
-        last = record["at"]
-    return total + last - first
 
 
 def text_table(rows: Sequence[Sequence[str]], left: int) -> list[str]:

@@ -23,6 +23,13 @@ def value(values: Sequence[Any]) -> Formatted:
     return each(values, _value)
 
 
+def identity(values: Sequence[Any]) -> Formatted:
+    """A column that tells rows apart, as `value`, but moments with all digits that they have."""
+    if plain := data_formats.plain_json(values):
+        return plain
+    return each(values, _identity)
+
+
 def timestamp(values: Sequence[Any]) -> Formatted:
     """A moment as `YYYY-MM-DDTHH:MM:SS.mmmZ`; naive means UTC."""
     return each(values, _timestamp)
@@ -42,12 +49,13 @@ def _timestamp(value: Any) -> str:
     return _moment(data_formats.as_datetime(value))
 
 
-def _moment(value: date) -> str:
+def _moment(value: date, digits: str = "milliseconds") -> str:
     moment = data_formats.in_utc(data_formats.as_datetime(value))
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec=digits)}Z"
 
 
 _value = partial(data_formats.json_form, write_moment=_moment)
+_identity = partial(data_formats.json_form, write_moment=partial(_moment, digits="microseconds"))
 
 
 def _phone(value: Any) -> str | None:

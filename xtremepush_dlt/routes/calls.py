@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
 from xtremepush_dlt.mapping import segment_formats
 from xtremepush_dlt.mapping.payloads import Payload
-from xtremepush_dlt.mapping.wire import encode_number
 
 Call = Literal["identify", "track", "delete"]
 
@@ -48,24 +48,36 @@ def message_ids(
         payloads: The calls.
         ids: Event ids of the rows: values or tuples of them, or nothing at all.
     """
-    begin = orjson.dumps([*source])
-    written = _written(ids)
+    begin = _written([*source])
+    own = _written_ids(ids)
     for index, payload in enumerate(payloads):
-        own = written[index] if written else b""
-        if source.call != "track" or not own:
-            content = {name: value for name, value in payload.items() if name != "messageId"}
-            own += orjson.dumps(content, default=encode_number, option=orjson.OPT_SORT_KEYS)
-        yield str(uuid.uuid5(_OURS, (begin + own).decode()))
+        told = own[index] if own else b""
+        if source.call != "track" or not told:
+            told += _written(payload)
+        yield str(uuid.uuid5(_OURS, (begin + told).decode()))
 
 
-def _written(ids: Sequence[object]) -> list[bytes]:
+def _written_ids(ids: Sequence[object]) -> list[bytes]:
     """Event ids as JSON; empty where a row has none."""
     if not ids:
         return []
     columns = zip(*(each if isinstance(each, tuple) else (each,) for each in ids), strict=True)
     # a moment is another object in each file format, and is written alike
-    formatted = [segment_formats.value(column).values for column in columns]
+    formatted = [segment_formats.identity(column).values for column in columns]
     return [
-        b"" if None in row and not any(row) else orjson.dumps(row, default=encode_number)
+        b"" if all(value is None for value in row) else _written(row)
         for row in zip(*formatted, strict=True)
     ]
+
+
+def _written(value: Any) -> bytes:
+    return orjson.dumps(value, default=_shortest, option=orjson.OPT_SORT_KEYS)
+
+
+def _shortest(value: Any) -> orjson.Fragment:
+    """A Decimal without the zeros at its end: parquet fills them up to the column's scale."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"no JSON form for {type(value).__name__}")
+    # also a zero that has a sign, which parquet does not keep
+    text = format(value or Decimal(0), "f")
+    return orjson.Fragment(text.rstrip("0").rstrip(".") if "." in text else text)

@@ -98,7 +98,7 @@ class ExternalRoute:
             body: What `body` made.
         """
         verdict = self._post(self.endpoint(call), body, _NAMES[call])[0]
-        if call == "delete" and verdict.answer is Answer.MISDIRECTED and verdict.status == 404:
+        if call == "delete" and verdict.answer is Answer.MISDIRECTED and verdict.told == 404:
             # nobody to delete says the same as nobody who deletes (reference, section 10)
             return replace(verdict, answer=Answer.REFUSED)
         return verdict
@@ -180,12 +180,10 @@ class ExternalRoute:
                 return proof, {}
             verdict, envelope = self._send(endpoint, body, proof)
             denied = verdict.answer is Answer.DENIED
-            # under HTTP 200 it stands in `code`
-            status = verdict.code if verdict.status == 200 else verdict.status
-            if not (again and denied and status == 401 and self._auth.renew(proof)):
+            if not (again and denied and verdict.told == 401 and self._auth.renew(proof)):
                 break
         if denied:
-            verdict = replace(verdict, advice=self._auth.advice(status, call))
+            verdict = replace(verdict, advice=self._auth.advice(verdict.told, call))
         return verdict, envelope
 
     def _send(self, endpoint: str, body: bytes, proof: Proof) -> tuple[Verdict, Mapping[str, Any]]:

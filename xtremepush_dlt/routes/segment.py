@@ -16,7 +16,7 @@ from xtremepush_dlt.routes.assumptions import SegmentAssumptions
 from xtremepush_dlt.routes.auth import Auth, Proof
 from xtremepush_dlt.routes.calls import Call, CallSource, message_ids
 from xtremepush_dlt.routes.http import HttpSession, wall_clock
-from xtremepush_dlt.routes.verdict import Answer, Verdict, judge
+from xtremepush_dlt.routes.verdict import Answer, Verdict, denies, judge
 
 _HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "Accept": "application/json"}
 _STAMPED = b'{"timestamp":'
@@ -29,7 +29,6 @@ class SegmentRoute:
         base_url: Scheme and host, without a trailing slash.
         auth: Who is calling.
         assumptions: What is assumed about the endpoint.
-        clock: Seconds since the epoch.
     """
 
     imports = False
@@ -97,8 +96,11 @@ class SegmentRoute:
             return proof
         verdict = self._post(self.endpoint(call), body, proof)
         if verdict.answer is Answer.DENIED:
-            return replace(verdict, advice=self._auth.advice(verdict.status, f"segment {call}"))
+            return replace(verdict, advice=self._auth.advice(verdict.told, f"segment {call}"))
         if verdict.answer is Answer.MISDIRECTED:
+            if call == "delete" and verdict.code == 404:
+                # the API itself, not a proxy: it knows nobody whom it could delete
+                return replace(verdict, answer=Answer.REFUSED)
             return replace(
                 verdict,
                 advice="Nobody serves the Segment integration at that address. Check "
@@ -133,14 +135,20 @@ class SegmentRoute:
         if isinstance(reply, Verdict):
             return reply
         verdict, envelope = judge(reply.status, reply.headers, reply.body, wall_clock())
+        if verdict.answer is Answer.PARTLY:
+            # an error beside one call is an error of that call
+            return replace(verdict, answer=Answer.REFUSED)
         # `{}` is the whole answer; a page of a proxy is none
         answered = 200 <= reply.status < 300 and (envelope or reply.body.strip() in (b"", b"{}"))
-        if answered and verdict.answer is not Answer.REFUSED:
+        if answered and not denies(envelope):
             return replace(verdict, answer=Answer.DELIVERED)
         return verdict
 
 
 def _whole(call: Call, payload: Payload, message_id: str) -> dict[str, Any]:
-    """The body of a call; a moment of its own comes first, where `body` looks for it."""
+    """The body of a call; a moment of its own comes first, where `body` looks for it.
+
+    A call that is replayed carries the id that it had.
+    """
     stamp = {"timestamp": payload["timestamp"]} if "timestamp" in payload else {}
     return {**stamp, "type": call, **payload, "messageId": payload.get("messageId", message_id)}

@@ -77,6 +77,11 @@ class Verdict:
     advice: str = ""
 
     @property
+    def told(self) -> int | None:
+        """The status that counts: under HTTP 200 it stands in `code`."""
+        return self.code if self.status == 200 and self.code is not None else self.status
+
+    @property
     def described(self) -> str:
         """The reply in words that carry no customer's value."""
         return self._said + (f" at {self.where}" if self.where else "")
@@ -151,7 +156,7 @@ def judge(
     if not envelope:
         # a proxy's page, an empty or a cut reply: the rows may well have arrived
         return Verdict(Answer.UNANSWERED, **shared), envelope
-    if envelope.get("success", True) in _FALSE:
+    if denies(envelope):
         # a status of its own stands in `code` where the HTTP status says 200
         answer = _by_status(code) if type(code) is int and code >= 400 else Answer.REFUSED
         return Verdict(answer, **shared), envelope
@@ -171,6 +176,11 @@ def judge(
         answer = Answer.UNANSWERED if task_id is None else Answer.ACCEPTED
         return Verdict(answer, **shared, task_id=task_id), envelope
     return Verdict(Answer.DELIVERED, **shared), envelope
+
+
+def denies(envelope: Mapping[str, Any]) -> bool:
+    """Whether a reply says that there was no success; one that does not tell means success."""
+    return envelope.get("success", True) in _FALSE
 
 
 def _by_status(status: int) -> Answer:
