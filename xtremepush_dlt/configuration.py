@@ -25,6 +25,7 @@ from xtremepush_dlt.routes.assumptions import (
     SegmentAssumptions,
     endpoint_url,
 )
+from xtremepush_dlt.setting_checks import check_choice, check_count, check_number, check_table
 
 # `Optional[...]` instead of `X | None` in this module: dlt reads these annotations at run time.
 
@@ -127,24 +128,18 @@ class XtremepushClientConfiguration(DestinationClientConfiguration):
             "max_request_bytes",
             "max_connections",
         ):
-            if getattr(self, setting) < 1:
-                raise ConfigurationError(
-                    f"`{setting}` of the Xtremepush destination must be at least 1. "
-                    f"Mend it in [destination.xtremepush] or in the arguments of `xtremepush()`."
-                )
-        if self.retry_patience < 0:
-            raise ConfigurationError(
-                "`retry_patience` of the Xtremepush destination must be at least 0 seconds."
-            )
-        if not 0 <= self.max_undelivered <= 1:
-            raise ConfigurationError(
-                "`max_undelivered` of the Xtremepush destination is a share from 0 to 1."
-            )
-        if self.requests_per_second is not None and self.requests_per_second <= 0:
-            raise ConfigurationError(
-                "`requests_per_second` of the Xtremepush destination must be more than 0; leave it "
-                "out for no limit."
-            )
+            check_count(setting, getattr(self, setting))
+        check_number("retry_patience", self.retry_patience, 0)
+        check_number("max_undelivered", self.max_undelivered, 0, 1)
+        if self.requests_per_second is not None:
+            # one a day: less would be a slip
+            check_number("requests_per_second", self.requests_per_second, 1 / 86400)
+        check_choice("on_unknown", self.on_unknown, TOnUnknown)
+        check_choice("on_invalid_value", self.on_invalid_value, TOnInvalidValue)
+        check_choice("ledger_payloads", self.ledger_payloads, TLedgerPayloads)
+        check_choice("unknown_attributes", self.unknown_attributes, TUnknownAttributes)
+        check_table("known_attributes", self.known_attributes)
+        check_table("assumptions", self.assumptions)
         endpoint_url(self.api_endpoint)
         if (
             self.credentials.kind == "segment_api_key"

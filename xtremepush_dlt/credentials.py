@@ -100,6 +100,13 @@ class XtremepushCredentials(CredentialsConfiguration):
             ConfigurationError: If there is none, half a kind, or more than one; or if the private
                 key cannot be used.
         """
+        for name in self:
+            value: Any = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ConfigurationError(f"`{name}` of the credentials must be text.")
+            if isinstance(value, str):
+                # a secret that is mounted as a file ends with a line feed
+                self[name] = value.strip()
         self._check_one_kind()
         if self.kind == "private_key":
             self.signing_key()

@@ -118,6 +118,11 @@ class xtremepush(Destination[XtremepushClientConfiguration, "XtremepushClient"])
         if isinstance(credentials, Mapping):
             # an object cannot be printed with its token; a dict would be, by dlt's __repr__
             credentials = credentials_from(credentials)
+        elif isinstance(credentials, str):
+            # it would be printed by dlt's __repr__, and tells not which kind it is
+            raise TypeError(
+                'xtremepush(credentials=...) takes a dict such as {"app_token": "..."}, not a text.'
+            )
         super().__init__(
             api_endpoint=api_endpoint,
             credentials=credentials,

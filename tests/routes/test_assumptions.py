@@ -74,7 +74,7 @@ def other_than(name: str, default: Any) -> Any:
         return (*default, "other")
     if isinstance(default, dict):
         return {**default, "other": 1}
-    return default + type(default)(1)
+    return "/other" if name.endswith("_path") else default + type(default)(1)
 
 
 @families

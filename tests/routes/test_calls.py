@@ -36,7 +36,7 @@ def id_of(
 
 
 def test_an_id_never_changes_between_versions_because_a_resend_relies_on_it() -> None:
-    assert id_of(event_id=7) == "749acf92-8b60-57fc-b6a5-f63c289d6237"
+    assert id_of(event_id=7) == "783c271e-8a1c-5de2-9802-cc1590428ebc"
     assert id_of() == "78d70286-639b-5c21-88ee-381d353558fc"
 
 
@@ -75,7 +75,8 @@ def test_another_call_pipeline_table_or_action_has_another_id(other: CallSource)
 
 
 def test_an_event_is_told_by_its_event_id_whatever_else_it_holds() -> None:
-    assert id_of(event_id=7) == id_of({"userId": "u2"}, event_id=7)
+    event = {"event": "placed"}
+    assert id_of(event, 7) == id_of({**event, "userId": "u2"}, 7)
     assert id_of(event_id=7) != id_of(event_id=8)
 
 
@@ -140,10 +141,14 @@ def test_other_calls_are_told_by_content_and_by_what_tells_versions_apart(call: 
     assert id_of(event_id=1, source=source) != id_of(other, event_id=1, source=source)
 
 
+def test_two_events_of_one_row_have_ids_of_their_own() -> None:
+    assert id_of({"event": "placed"}, 7) != id_of({"event": "shipped"}, 7)
+
+
 def test_a_row_without_event_id_among_others_does_not_shift_them() -> None:
     payloads = [{"userId": str(n)} for n in range(3)]
     ids = [*message_ids(SOURCE, payloads, [1, None, 3])]
-    assert ids == [id_of(event_id=1), id_of({"userId": "1"}), id_of(event_id=3)]
+    assert ids == [id_of(payloads[0], 1), id_of(payloads[1]), id_of(payloads[2], 3)]
 
 
 # --- whatever the rows hold ----------------------------------------------------------------------

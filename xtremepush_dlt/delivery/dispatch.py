@@ -175,8 +175,12 @@ class Dispatcher:
 
 
 def _by_place(batch: Batch, verdict: Verdict) -> Iterator[Settled]:
-    """Outcomes of a batch of events of which some were refused, in the order of the rows."""
-    if not verdict.failed_at:
+    """Outcomes of a batch of events of which some were refused, in the order of the rows.
+
+    A place that is not in the batch shows that the places mean something else, ids perhaps; then
+    none of them can be believed.
+    """
+    if not verdict.failed_at or max(verdict.failed_at) >= len(batch):
         yield Settled(batch, Outcome.UNKNOWN, verdict)
         return
     outcomes = [

@@ -61,7 +61,7 @@ class Maker:
             # kept apart until it is known which rows of a user are merged
             records = [*calls.payloads]
         else:
-            source = CallSource(_call_of(action), self._pipeline_name, table, action.label)
+            source = CallSource(_call_of(action), self._pipeline_name, table, _name_of(action))
             records = self._route.encode_calls(source, calls.payloads, ids)
         return Made(action.index, calls, records, ids)
 
@@ -74,6 +74,13 @@ class Maker:
             source = CallSource(action.call, self._pipeline_name, table, action.label)
             records = self._route.encode_calls(source, calls.payloads, ids)
         return Made(action.index, calls, records, ids, empty)
+
+
+def _name_of(action: ActionPlan) -> str:
+    """Tells an action from others of its table, also where both make the same event."""
+    if isinstance(action, TrackPlan) and action.timestamp.column is not None:
+        return f"{action.label} at {action.timestamp.column}"
+    return action.label
 
 
 def _call_of(action: ActionPlan) -> Call:

@@ -100,6 +100,8 @@ class DeliveryReport:
             for (what, action, column, reason), count in commonest.most_common(_REASONS_SHOWN):
                 where = f"{what}.{column}" if column else what
                 lines.append(f"  {count} {where} ({action}): {reason}")
+            if (rest := len(commonest) - _REASONS_SHOWN) > 0:
+                lines.append(f"  ... and {rest} more, in `reasons` and `omissions` of the report")
         return "\n".join(lines)
 
 

@@ -63,7 +63,7 @@ class Binder:
         if source is None:
             return None
         if source == AUTO:
-            found = (self.columns.find(name) for name in usual or (keyword,))
+            found = (self.columns.find_usual(name) for name in usual or (keyword,))
             column = next((name for name in found if name is not None), None)
             return None if column is None else self._from(target, column, write)
         if isinstance(source, (str, Column)):

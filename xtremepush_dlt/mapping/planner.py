@@ -152,7 +152,8 @@ def _reserved_columns(binder: Binder, action: Identify) -> set[str]:
         names.add("anonymous_id")
         if action.timestamp is None:
             names.add("timestamp")
-    return {found for name in names if (found := binder.columns.find(name)) is not None}
+    found = {column for name in names if (column := binder.columns.find(name)) is not None}
+    return found.union(*(binder.columns.alike(name) for name in names))
 
 
 def _plan_track(binder: Binder, index: int, action: Track) -> TrackPlan:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from xtremepush_dlt.mapping import data_formats, segment_formats, wire
@@ -101,7 +102,16 @@ def _is_wanted(value: Any, wanted: Sequence[Any]) -> bool:
     if isinstance(value, datetime):
         # as it would have come from a parquet file
         value = data_formats.timestamp([value]).values[0]
+    elif isinstance(value, date):
+        value = value.isoformat()
+    if isinstance(value, Decimal):
+        # 9.99 as it is written, not as a float holds it
+        wanted = [_as_decimal(each) for each in wanted]
     try:
         return value in wanted
     except ArithmeticError:
         return False  # a signalling NaN refuses to be compared
+
+
+def _as_decimal(wanted: Any) -> Any:
+    return Decimal(str(wanted)) if isinstance(wanted, float) else wanted

@@ -36,6 +36,28 @@ class TableColumns:
         """The column that a name means, or None."""
         return next((form for form in (name, *self.normalize(name)) if form in self.types), None)
 
+    def alike(self, name: str) -> list[str]:
+        """Columns of a name that nobody wrote, upper case or lower: warehouses differ in that."""
+        return [column for column in self.types if column.casefold() == name.casefold()]
+
+    def find_usual(self, name: str) -> str | None:
+        """The column that goes by a usual name, or None.
+
+        Raises:
+            MappingError: If several differ in upper and lower case alone.
+        """
+        if (found := self.find(name)) is not None:
+            return found
+        alike = self.alike(name)
+        if len(alike) > 1:
+            named = " and ".join(f"`{column}`" for column in alike)
+            raise MappingError(
+                self.table,
+                f"Its columns {named} could both be meant as `{name}`.",
+                f'Say which: {name}="{alike[0]}".',
+            )
+        return alike[0] if alike else None
+
     def need(self, name: str, action: str, keyword: str) -> str:
         """The column that a name means.
 

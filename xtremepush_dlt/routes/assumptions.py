@@ -35,15 +35,33 @@ def endpoint_url(api_endpoint: str) -> str:
     endpoint = api_endpoint.strip()
     if endpoint.lower() in REGIONS:
         return REGIONS[endpoint.lower()]
-    if endpoint.startswith(("https://", "http://")) and urlsplit(endpoint).hostname:
+    if "@" in endpoint:
+        raise ConfigurationError(
+            "`api_endpoint` holds a user name or a password. Credentials go to "
+            "[destination.xtremepush.credentials]; the endpoint is the scheme and host alone."
+        )
+    if (url := _url(endpoint)) is not None:
         # the full path of a call is added by the route, so a pasted one would be doubled
-        return endpoint.rstrip("/").removesuffix("/api/external")
+        return url.rstrip("/").removesuffix("/api/external")
     raise ConfigurationError(
         f"`api_endpoint` is `{endpoint}`, which is neither a region ("
         + ", ".join(f"`{region}`" for region in sorted(REGIONS))
         + ") nor a URL. Use the region of your Xtremepush project, or a URL that starts with "
         "https://."
     )
+
+
+def _url(text: str) -> str | None:
+    """A URL that calls can be added to, its scheme in lower case; None if it is none."""
+    try:
+        parts = urlsplit(text)
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError:
+        return None
+    fits = parts.hostname and port_fits and not (parts.query or parts.fragment)
+    if not fits or parts.scheme not in ("https", "http") or any(map(str.isspace, text)):
+        return None
+    return parts.geturl()
 
 
 @dataclass(frozen=True)

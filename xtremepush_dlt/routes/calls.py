@@ -25,7 +25,7 @@ class CallSource(NamedTuple):
         call: Their kind.
         pipeline_name: Name of the pipeline.
         table: Name of the table.
-        action: Label of the action.
+        action: What tells the action from the others of its table.
     """
 
     call: Call
@@ -54,6 +54,9 @@ def message_ids(
         told = own[index] if own else b""
         if source.call != "track" or not told:
             told += _written(payload)
+        else:
+            # one row may make several events
+            told += _written(payload.get("event"))
         yield str(uuid.uuid5(_OURS, (begin + told).decode()))
 
 

@@ -64,6 +64,10 @@ def _names(family: type[Overridable]) -> set[str]:
 def _typed(name: str, default: Any, value: Any) -> Any:
     """A value of the type that the default has; a text serves for a number."""
     if isinstance(default, str) and isinstance(value, str):
+        if name.endswith("_path") and value and not value.startswith(("/", "https://", "http://")):
+            raise ConfigurationError(
+                f"`{name}` in [destination.xtremepush.assumptions] must begin with `/`."
+            )
         return value
     if isinstance(default, Mapping) and isinstance(value, Mapping):
         return dict(value)

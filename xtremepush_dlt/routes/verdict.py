@@ -161,8 +161,11 @@ def judge(
         answer = _by_status(code) if type(code) is int and code >= 400 else Answer.REFUSED
         return Verdict(answer, **shared), envelope
     # rows that failed beside others are told by `errors` or a counter (an inference, section 4)
-    if envelope.get("errors") or count(find(envelope, failed_rows_places)):
+    failed = count(find(envelope, failed_rows_places))
+    if envelope.get("errors") or failed:
         failed_at = _places(envelope.get("errors"), tuple(error_place_members))
+        if failed and failed != len(failed_at):
+            failed_at = frozenset()
         return Verdict(Answer.PARTLY, **shared, failed_at=failed_at), envelope
     if status == 202 or code == 202:
         task_id = next(
@@ -179,8 +182,19 @@ def judge(
 
 
 def denies(envelope: Mapping[str, Any]) -> bool:
-    """Whether a reply says that there was no success; one that does not tell means success."""
-    return envelope.get("success", True) in _FALSE
+    """Whether a reply says that there was no success.
+
+    One without `success` means success, unless it bears the marks of a failure (reference,
+    section 10: `code` is that of the HTTP status, and `status` and `error` tell of a refusal).
+    """
+    if "success" in envelope:
+        return envelope["success"] in _FALSE
+    code = envelope.get("code")
+    return (
+        (type(code) is int and code >= 400)
+        or envelope.get("status") == "failure"
+        or bool(envelope.get("error"))
+    )
 
 
 def _by_status(status: int) -> Answer:
