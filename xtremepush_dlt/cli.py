@@ -7,11 +7,13 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.plugins import SupportsCliCommand
 from dlt.common.exceptions import DltException
+from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.pipeline.exceptions import CannotRestorePipelineException, PipelineStepFailed
 
 from xtremepush_dlt.exceptions import (
@@ -145,25 +147,31 @@ def _list(pipeline: dlt.Pipeline, rows_named: int | None) -> None:
 
 def _pipeline(args: argparse.Namespace) -> dlt.Pipeline:
     """The pipeline as its last run left it, or made anew where it did not run on this machine."""
+    made = False
     try:
-        return dlt.attach(
+        pipeline = dlt.attach(
             args.pipeline, pipelines_dir=args.pipelines_dir, destination=args.destination
         )
     except CannotRestorePipelineException:
-        pass  # all that is needed stands in the ledger
-    pipeline = dlt.pipeline(
-        args.pipeline,
-        pipelines_dir=args.pipelines_dir,
-        destination=args.destination or _DEFAULT_DESTINATION,
-    )
-    if pipeline.destination_client().get_stored_state(args.pipeline) is None:  # type: ignore[attr-defined]  # the client is `WithStateSync`
+        # all that is needed stands in the ledger
+        made = not Path(args.pipelines_dir or get_dlt_pipelines_dir(), args.pipeline).exists()
+        pipeline = dlt.pipeline(
+            args.pipeline,
+            pipelines_dir=args.pipelines_dir,
+            destination=args.destination or _DEFAULT_DESTINATION,
+        )
+    client = pipeline.destination_client()
+    companion, schema = companion_of_pipeline(pipeline)
+    if client.get_stored_state(args.pipeline) is None:  # type: ignore[attr-defined]  # the client is `WithStateSync`
         destination = pipeline.destination.destination_name
         pipeline.deactivate()
-        shutil.rmtree(pipeline.working_dir)
+        if made:
+            shutil.rmtree(pipeline.working_dir)
         raise ConfigurationError(
-            f"No pipeline `{args.pipeline}` ran on this machine, and the ledger of the destination "
-            f"`{destination}` knows none either. Check its name, --pipelines-dir and "
-            "--destination, and that you are in the folder of the project."
+            f"No pipeline `{args.pipeline}` stands in the ledger of the destination "
+            f"`{destination}`, at {companion.location(schema)}. Check its name, --pipelines-dir "
+            "and --destination, that `ledger` is configured as in the script, and that you are in "
+            "the folder of the project."
         )
     return pipeline
 

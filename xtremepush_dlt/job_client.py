@@ -126,7 +126,7 @@ class XtremepushClient(JobClientBase, WithStateSync):
     def prepare_load_table(self, table_name: str) -> PreparedTableSchema:
         """A table as its jobs need it; the ledger's tables stand in no schema of the pipeline."""
         table = table_of_file(table_name)
-        if table is None or self._companion is None:
+        if table is None:
             return super().prepare_load_table(table_name)
         prepared = new_table(table_name, write_disposition="append")
         return cast("PreparedTableSchema", prepared)
@@ -157,7 +157,7 @@ class XtremepushClient(JobClientBase, WithStateSync):
         self,
         table: PreparedTableSchema,
         file_path: str,
-        load_id: str,  # noqa: ARG002  # dlt's interface
+        load_id: str,  # dlt's interface
         restore: bool = False,  # noqa: ARG002  # a resumed job looks into the journal anyway
     ) -> LoadJob:
         """Makes the job of a load file; what the companion does not want is done at once."""
@@ -168,6 +168,11 @@ class XtremepushClient(JobClientBase, WithStateSync):
                 return LedgerJob(file_path, ledger_table, lambda: companion.for_tables(self.schema))
             if self._plans.is_internal(name):
                 return LedgerJob(file_path, name, lambda: companion.for_state(self.schema))
+        if table_of_file(name) is not None:
+            logger.warning(
+                f"The account of load package {load_id} is not kept in `{table_of_file(name)}`, "
+                'because `ledger` is "none" by now.'
+            )
         if self._plans.passes_over(name):
             return FinalizedLoadJob(file_path)
         return XtremepushLoadJob(file_path, self.courier, companion is not None)
@@ -191,7 +196,8 @@ class XtremepushClient(JobClientBase, WithStateSync):
     def courier(self, file_path: str) -> AbstractContextManager[Courier]:
         """The courier of the load package that a file belongs to, for as long as it is needed."""
         look_up: Callable[[], Memory] | None = None
-        if self._companion is not None and self.config.ledger_payloads != "none":
+        if self._companion is not None:
+            # whatever is kept from now on, rows of earlier runs may still be replayed
             companion, package = self._companion, package_of(file_path)
 
             def look_up() -> Memory:

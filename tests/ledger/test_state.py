@@ -129,7 +129,7 @@ def test_the_default_ledger_goes_to_the_bucket_that_is_configured_for_the_filesy
         ("duckdbb", "is no dlt destination here"),
         ("xtremepush_dlt.xtremepush", "keeps no state"),
         ("dlt.destinations.dummy", "keeps no state"),
-        ("", "is no dlt destination here"),
+        ("", "is no name of a dlt destination"),
     ],
 )
 def test_a_ledger_that_cannot_be_one_is_named_before_the_first_request(

@@ -29,6 +29,8 @@ NO_LEDGER = "none"
 DEFAULT_LEDGER = "filesystem"
 """dlt destination that needs no further package."""
 
+_NAME = re.compile(r"[\w.]+")
+
 _FOLDER_OF_A_TASK = re.compile(r"dlt_[0-9a-f]{16}")
 """Name of the folder that dlt's Airflow helper makes, for dlt's data and for local files."""
 
@@ -67,11 +69,21 @@ class Companion:
             )
         self._destination = _quiet(destination)
         self._config: Any = None
+        self._location = ""
 
     @property
     def destination(self) -> AnyDestination:
         """The companion as a dlt destination."""
         return self._destination
+
+    def location(self, schema: Schema) -> str:
+        """Where the ledger stands, without a credential.
+
+        Args:
+            schema: The pipeline's schema.
+        """
+        self.for_tables(schema)
+        return self._location
 
     def for_state(self, schema: Schema) -> JobClientBase:
         """A client for dlt's own tables.
@@ -123,6 +135,9 @@ class Companion:
             # without a default schema dlt adds no schema's name to the dataset's
             self._config = config._bind_dataset_name(LEDGER)  # noqa: SLF001  # dlt's own pipelines bind it so
         client: JobClientBase = self._destination.client(schema, self._config)
+        if self._config is not client.config or not self._location:
+            self._location = str(client.config)
+            _refuse_lost(self._location)
         self._config = client.config
         return client
 
@@ -145,6 +160,12 @@ def companion_of(ledger: str | LedgerDestination) -> Companion | None:
         destination: Any = Destination.from_reference(ledger)
         homeless = ledger == DEFAULT_LEDGER and not _has_bucket(destination)
     except DestinationException as error:
+        if not _NAME.fullmatch(ledger):
+            # it may hold a password
+            raise ConfigurationError(
+                "`ledger` is no name of a dlt destination. Give the name, such as `postgres`, and "
+                "put its address into [destination.postgres] credentials."
+            ) from None
         raise ConfigurationError(
             f"`ledger` is `{ledger}`, which is no dlt destination here ({type(error).__name__}). "
             "Use the name of an installed destination, such as `duckdb`, `postgres` or "
@@ -172,14 +193,21 @@ def _local_folder() -> str:
         ConfigurationError: If it is the one that dlt's Airflow helper makes anew for each task.
     """
     folder: str = active().local_dir
-    if folder == active().data_dir and _FOLDER_OF_A_TASK.fullmatch(Path(folder).name):
+    _refuse_lost(folder)
+    return folder
+
+
+def _refuse_lost(location: str) -> None:
+    """Refuses a place in the folder that dlt's Airflow helper makes anew for each task."""
+    folder = active().local_dir
+    is_of_a_task = folder == active().data_dir and _FOLDER_OF_A_TASK.fullmatch(Path(folder).name)
+    if is_of_a_task and folder in location:
         raise ConfigurationError(
             "The ledger would stand in the folder that dlt's Airflow helper makes anew for each "
             "task, and the next one would send everything again. Name a place that lasts: `ledger` "
             'in [destination.xtremepush], such as "postgres", or `bucket_url` in '
             '[destination.filesystem]. `ledger = "none"` does without.'
         )
-    return folder
 
 
 def _has_bucket(destination: AnyDestination) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dlt
 from dlt.common.destination.client import JobClientBase
@@ -117,8 +118,9 @@ def replay(
             return companion.for_tables(schema)
 
         with _sibling(pipeline) as sibling:
+            _refuse_other_place(pipeline, sibling)
             marks = Marks(open_ledger, name)
-            own = _settle_own(sibling, marks)
+            own = _settle_own(sibling, marks, open_ledger, name)
             if own is not None:
                 return _resume(sibling, open_ledger, marks, own, dry_run)
             if take_over and not dry_run:
@@ -161,7 +163,28 @@ def _sibling(pipeline: dlt.Pipeline) -> Iterator[dlt.Pipeline]:
         pipeline.activate()
 
 
-def _settle_own(sibling: dlt.Pipeline, marks: Marks) -> str | None:
+def _refuse_other_place(pipeline: dlt.Pipeline, sibling: dlt.Pipeline) -> None:
+    """Settings of a section of the pipeline's own are not those of the one that replays."""
+    places = []
+    for each in (pipeline, sibling):
+        config: Any = each.destination_client().config
+        companion, schema = companion_of_pipeline(each)
+        places.append(
+            (config.fingerprint(), config.credentials.digest(), companion.location(schema))
+        )
+    if places[0] != places[1]:
+        name = pipeline.pipeline_name
+        raise ReplayRefusedError(
+            f"The settings of `{name}` stand in a section of its own, such as "
+            f"[{name}.destination.xtremepush], which the pipeline that replays does not read: its "
+            f"rows would go elsewhere. Put them into [{replay_name(name)}.destination.xtremepush] "
+            "too, or into the general section. Nothing was sent."
+        )
+
+
+def _settle_own(
+    sibling: dlt.Pipeline, marks: Marks, open_ledger: OpenLedger, name: str
+) -> str | None:
     """The replay of this machine that has to be gone on with; None if there is none."""
     own = _own_replay(sibling)
     if own is None:
@@ -180,9 +203,21 @@ def _settle_own(sibling: dlt.Pipeline, marks: Marks) -> str | None:
         # another machine took it over: what is left of it is no longer ours to send
         sibling.abort_packages()
     if mark is not None and not mark.ended:
+        if _was_taken_back(sibling, mark):
+            # what it had sent by then is told by no receipt
+            marks.give_up(own, _may_have_been_sent(open_ledger, name, mark))
         marks.end(own)
     sibling.set_local_state_val(_OWN_REPLAY, None)
     return None
+
+
+def _was_taken_back(sibling: dlt.Pipeline, mark: Mark) -> bool:
+    """Whether the load package of a replay was aborted; ids of packages are seconds."""
+    return any(
+        float(load_id) >= mark.at.timestamp()
+        and sibling.get_load_package_info(load_id).state == "aborted"
+        for load_id in sibling.list_completed_load_packages()
+    )
 
 
 def _own_replay(sibling: dlt.Pipeline) -> str | None:
