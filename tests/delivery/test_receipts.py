@@ -78,3 +78,9 @@ def test_requests_without_an_answer_and_tasks_without_an_end_come_last() -> None
         "load-1.d": "unanswered",
     }
     assert next(iter(found)) == "load-1.c"
+
+
+def test_questions_about_older_imports_that_come_before_a_pass_begins_are_no_deliveries() -> None:
+    question = {**answered("q", "delivered"), "rows": 0}
+    journal = [question, of_file(BEGAN), leaving("a"), answered("a", "delivered")]
+    assert [row["delivery_id"] for row in deliveries(journal, ORIGIN)] == ["load-1.a"]
