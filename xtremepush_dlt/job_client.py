@@ -140,7 +140,7 @@ class XtremepushClient(JobClientBase, WithStateSync):
 
         Raises:
             MappingError: If a table has no action, an action does not fit its table, a consent
-                flag is missing, a row would be deleted, or the write disposition cannot be kept.
+                flag is missing, deletion is off, or the write disposition cannot be kept.
         """
         jobs = list(new_jobs or ())
         tables: list[PreparedTableSchema] = super().verify_schema(only_tables, jobs)
@@ -157,7 +157,7 @@ class XtremepushClient(JobClientBase, WithStateSync):
         self,
         table: PreparedTableSchema,
         file_path: str,
-        load_id: str,  # dlt's interface
+        load_id: str,
         restore: bool = False,  # noqa: ARG002  # a resumed job looks into the journal anyway
     ) -> LoadJob:
         """Makes the job of a load file; what the companion does not want is done at once."""
