@@ -83,9 +83,9 @@ def replay(
 ) -> ReplayReport:
     """Sends rows again that were rejected, after the cause is mended.
 
-    A profile value that was delivered since (by this pipeline, or by another one after the row stood
-    in the ledger that they share) is left out, and a row of which nothing else is left
-    ends as `merged`. Each row that is delivered is never replayed again.
+    A profile value that was delivered since (by this pipeline, or by another one after the row
+    stood in the ledger that they share) is left out, and a row of which nothing else is left ends
+    as `merged`. Each row that is delivered is never replayed again.
 
     Args:
         pipeline: The pipeline whose rows they are.
